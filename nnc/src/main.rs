@@ -1,0 +1,2 @@
+//! Part of nnc.
+fn main() {}
