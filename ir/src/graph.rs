@@ -1,0 +1,210 @@
+//! The tensor IR: typed SSA over whole tensors, with bodies for loops, branches and custom gradients.
+//!
+//! Everything is pure. An entry maps inputs and slots to outputs and new slot values; a value may be moved, hoisted
+//! or recomputed at will. Values of an enclosing block may be used inside a body: [`Block::captures`] lists them.
+
+use crate::ops::Op;
+use crate::{Dim, Symbol, Type};
+use nnc_base::Span;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// Names one value of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Value(pub u32);
+
+/// A whole program: symbols, slots, and the entries a runtime may call.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Module {
+    /// Run-time sizes with their ranges.
+    pub sizes: Vec<Size>,
+    /// Named tensors that outlive a call.
+    pub slots: Vec<Slot>,
+    /// What can be called.
+    pub entries: Vec<Entry>,
+}
+
+/// A run-time size.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Size {
+    /// Its name.
+    pub symbol: Symbol,
+    /// Smallest value.
+    pub min: i64,
+    /// Largest value, where one is stated.
+    pub max: Option<i64>,
+    /// It is a multiple of this.
+    pub multiple: i64,
+}
+
+/// What becomes of a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SlotKind {
+    /// Trained.
+    Weight,
+    /// Kept in checkpoints, never differentiated.
+    State,
+    /// Dropped at the end of a session.
+    Cache,
+}
+
+/// A named tensor that a module owns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// Logical key, as in checkpoints: `layer.mlp.up.w`. A slot of a rolled stack has the depth as first axis.
+    pub path: String,
+    /// What becomes of it.
+    pub kind: SlotKind,
+    /// Its type.
+    pub ty: Type,
+    /// How many leading axes are copies made by rolled loops: checkpoints store `layer[3].mlp.up.w` for each.
+    pub copies: usize,
+}
+
+/// Something a runtime calls: `forward`, `step`, `init`, ...
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its name.
+    pub name: String,
+    /// What each parameter of the function is bound to.
+    pub inputs: Vec<Port>,
+    /// What each result of the function is.
+    pub outputs: Vec<Port>,
+    /// What it computes.
+    pub function: Function,
+}
+
+/// Where a parameter comes from, or where a result goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Port {
+    /// A tensor of the caller, by name. Well-known names: `seed` (u32[]), `step` (i32[]), `steps` (i32[]).
+    Named(String),
+    /// A slot, by index into [`Module::slots`].
+    Slot(usize),
+}
+
+/// A function of values.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Function {
+    /// Types (and names, where the source gave one) of all values.
+    pub values: Vec<ValueInfo>,
+    /// Parameters, nodes, results.
+    pub body: Block,
+}
+
+/// What is known of a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValueInfo {
+    /// Its type.
+    pub ty: Type,
+    /// Its name in the source, for people.
+    pub name: Option<String>,
+}
+
+/// A sequence of nodes with parameters and results.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Block {
+    /// Values bound on entry.
+    pub params: Vec<Value>,
+    /// Operations in order.
+    pub nodes: Vec<Node>,
+    /// Values handed back.
+    pub results: Vec<Value>,
+}
+
+/// One operation applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// What is applied.
+    pub op: Op,
+    /// To what.
+    pub operands: Vec<Value>,
+    /// What comes out.
+    pub results: Vec<Value>,
+    /// Bodies, for operations that have some.
+    pub blocks: Vec<Block>,
+    /// Where in the source it comes from.
+    #[serde(skip)]
+    pub span: Span,
+}
+
+impl Function {
+    /// The type of `value`.
+    pub fn ty(&self, value: Value) -> &Type {
+        &self.values[value.0 as usize].ty
+    }
+
+    /// A new value.
+    pub fn fresh(&mut self, ty: Type) -> Value {
+        self.values.push(ValueInfo { ty, name: None });
+        Value(self.values.len() as u32 - 1)
+    }
+}
+
+impl Node {
+    /// The only result.
+    pub fn result(&self) -> Value {
+        self.results[0]
+    }
+
+    /// Operands, and what the bodies capture.
+    pub fn uses(&self) -> Vec<Value> {
+        let mut uses = self.operands.clone();
+        uses.extend(self.blocks.iter().flat_map(Block::captures));
+        uses
+    }
+}
+
+impl Block {
+    /// Values of enclosing blocks that are used here or in nested bodies, in ascending order.
+    pub fn captures(&self) -> Vec<Value> {
+        let mut defined: BTreeSet<Value> = self.params.iter().copied().collect();
+        let mut used = BTreeSet::new();
+        for node in &self.nodes {
+            used.extend(node.uses());
+            defined.extend(node.results.iter().copied());
+        }
+        used.extend(self.results.iter().copied());
+        used.difference(&defined).copied().collect()
+    }
+
+    /// Calls `visit` on every node, those of nested bodies included, outer before inner.
+    pub fn visit<'a>(&'a self, visit: &mut dyn FnMut(&'a Node)) {
+        for node in &self.nodes {
+            visit(node);
+            for block in &node.blocks {
+                block.visit(visit);
+            }
+        }
+    }
+
+    /// Replaces every use of a value.
+    pub fn replace_uses(&mut self, with: &dyn Fn(Value) -> Value) {
+        for node in &mut self.nodes {
+            node.operands.iter_mut().for_each(|v| *v = with(*v));
+            node.blocks.iter_mut().for_each(|block| block.replace_uses(with));
+        }
+        self.results.iter_mut().for_each(|v| *v = with(*v));
+    }
+}
+
+impl Module {
+    /// The entry called `name`.
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.name == name)
+    }
+
+    /// The slot with this logical key.
+    pub fn slot(&self, path: &str) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.path == path)
+    }
+
+    /// What is known of the run-time sizes.
+    pub fn ranges(&self) -> crate::Ranges {
+        let mut ranges = crate::Ranges::new();
+        for size in &self.sizes {
+            ranges.state(size.symbol.clone(), Dim::constant(size.min), size.max.map(Dim::constant));
+        }
+        ranges
+    }
+}

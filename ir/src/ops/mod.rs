@@ -1,0 +1,322 @@
+//! The operations. One file holds all there is to know of one: documentation, shape rule, float64 reference,
+//! gradient, lowering, examples. `operations!` below is the one list; text, reference manual and tests come from it.
+
+use crate::array::Array;
+use crate::builder::Builder;
+use crate::graph::{Block, Function, Value};
+use crate::kernel::{Expr, Scalar};
+use crate::{DType, Dim, Ranges, Symbol, Type};
+use serde::{Deserialize, Serialize};
+
+/// Why an operation refuses its operands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TypeError {
+    /// One sentence, without the operation's name.
+    pub message: String,
+}
+
+impl TypeError {
+    /// An error that says `message`.
+    pub fn new(message: impl Into<String>) -> TypeError {
+        TypeError { message: message.into() }
+    }
+}
+
+/// What a shape rule sees.
+#[derive(Clone, Copy)]
+pub struct Operands<'a> {
+    /// Types of the operands.
+    pub types: &'a [Type],
+    /// Bodies, for operations that have some.
+    pub blocks: &'a [Block],
+    /// The function the bodies belong to.
+    pub function: &'a Function,
+}
+
+impl<'a> Operands<'a> {
+    /// Exactly `N` operands.
+    pub fn exactly<const N: usize>(&self) -> Result<[&'a Type; N], TypeError> {
+        let types: Vec<&Type> = self.types.iter().collect();
+        let found = types.len();
+        types.try_into().map_err(|_| TypeError::new(format!("takes {N} operands, receives {found}")))
+    }
+}
+
+/// What the reference evaluation sees.
+pub struct Evaluation<'a> {
+    /// Operand values.
+    pub operands: &'a [Array],
+    /// Result types.
+    pub results: &'a [Type],
+    /// Values of the symbols in scope.
+    pub symbols: &'a dyn Fn(&Symbol) -> Option<i64>,
+}
+
+impl Evaluation<'_> {
+    /// The value of a dim.
+    pub fn dim(&self, dim: &Dim) -> Result<usize, String> {
+        let value = dim.evaluate(self.symbols).ok_or_else(|| format!("`{dim}` has no value here"))?;
+        usize::try_from(value).map_err(|_| format!("`{dim}` is negative: {value}"))
+    }
+
+    /// The concrete shape of result `place`.
+    pub fn shape(&self, place: usize) -> Result<Vec<usize>, String> {
+        self.results[place].shape.iter().map(|dim| self.dim(dim)).collect()
+    }
+}
+
+/// What a gradient rule sees, and where it adds nodes.
+pub struct Applied<'a> {
+    /// Operands of the node.
+    pub operands: &'a [Value],
+    /// Its results.
+    pub results: &'a [Value],
+    /// Cotangents of the results, same types as the results. A result that nothing depends on has a zero one.
+    pub cotangents: &'a [Value],
+    /// Adds the nodes of the gradient.
+    pub b: &'a mut Builder,
+}
+
+/// Cotangents of the operands.
+pub enum Gradient {
+    /// One per operand; `None` for operands without one (integers, positions).
+    Of(Vec<Option<Value>>),
+    /// There is none, and why. An error if it is a trained weight's only path to the loss.
+    Blocked(&'static str),
+    /// Bodies: differentiated by the graph transformation itself.
+    Structural,
+}
+
+/// What lowering sees: one node, and the index of the element that is wanted.
+pub struct Wanted<'a> {
+    /// Types of the operands.
+    pub operands: &'a [Type],
+    /// Types of the results.
+    pub results: &'a [Type],
+    /// Index of the wanted element of result 0.
+    pub at: &'a [Dim],
+    /// Bounds of the loop counters and sizes in `at`.
+    pub ranges: &'a Ranges,
+}
+
+/// How one element of a result is made: the loop-level meaning of an operation.
+pub enum Lowered {
+    /// A scalar function of the operands at the same index.
+    Map(Scalar),
+    /// The operand at another index; where a guard `0 <= dim < bound` fails, the value is `otherwise`.
+    View {
+        /// Index into operand 0.
+        index: Vec<Dim>,
+        /// Conditions under which the element exists.
+        guards: Vec<(Dim, Dim)>,
+        /// The value elsewhere.
+        otherwise: f64,
+    },
+    /// A scalar without tensor operands: constants, counters, sizes, random bits. Operands, if any, are scalars
+    /// that the expression names `operand0`, `operand1`, ...
+    Source(Expr),
+    /// A fold of operand 0 over some axes.
+    Reduce(Fold, Vec<usize>),
+    /// A sum of products of two operands.
+    Contract,
+    /// The operand at an index that is data: axis `axis` of operand 0 is looked up through operand 1.
+    Gather {
+        /// The axis looked up.
+        axis: usize,
+        /// Leading axes shared by table and positions.
+        batch: usize,
+    },
+    /// Needs a kernel of its own (scatter, insert, sort, scan): scheduled by name.
+    Kernel,
+    /// Has bodies: becomes steps of the plan.
+    Structure,
+    /// Runs on the host only, and why.
+    Host(&'static str),
+}
+
+/// How elements are folded. The order is fixed by the plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Fold {
+    /// Sum, in at least f32.
+    Add,
+    /// Product.
+    Mul,
+    /// Maximum; -inf of nothing. NaN if any is.
+    Max,
+    /// Minimum; inf of nothing. NaN if any is.
+    Min,
+    /// Disjunction.
+    Or,
+    /// Conjunction.
+    And,
+}
+
+impl Fold {
+    /// The fold of nothing.
+    pub fn identity(self) -> f64 {
+        match self {
+            Fold::Add | Fold::Or => 0.0,
+            Fold::Mul | Fold::And => 1.0,
+            Fold::Max => f64::NEG_INFINITY,
+            Fold::Min => f64::INFINITY,
+        }
+    }
+
+    /// One step.
+    pub fn apply(self, a: f64, b: f64) -> f64 {
+        match self {
+            Fold::Add => a + b,
+            Fold::Mul => a * b,
+            Fold::Max if a.is_nan() || b.is_nan() => f64::NAN,
+            Fold::Min if a.is_nan() || b.is_nan() => f64::NAN,
+            Fold::Max => a.max(b),
+            Fold::Min => a.min(b),
+            Fold::Or => f64::from(a != 0.0 || b != 0.0),
+            Fold::And => f64::from(a != 0.0 && b != 0.0),
+        }
+    }
+
+    /// Name in the IR text.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fold::Add => "add",
+            Fold::Mul => "mul",
+            Fold::Max => "max",
+            Fold::Min => "min",
+            Fold::Or => "or",
+            Fold::And => "and",
+        }
+    }
+}
+
+/// A worked example: the operation, operand types and values, expected results. Finite differences, every-backend
+/// tests and the reference manual use it.
+#[derive(Clone, Debug)]
+pub struct Example {
+    /// The operation with its attributes.
+    pub op: Op,
+    /// Operand types (constant shapes) and values.
+    pub operands: Vec<(Type, Vec<f64>)>,
+    /// Expected results.
+    pub results: Vec<Vec<f64>>,
+}
+
+impl Example {
+    /// An example with f32 operands of constant shapes.
+    pub fn new(op: impl Into<Op>, operands: &[(&[usize], &[f64])], results: &[&[f64]]) -> Example {
+        let ty = |shape: &[usize]| Type::new(DType::F32, shape.iter().map(|n| Dim::from(*n)).collect());
+        Example {
+            op: op.into(),
+            operands: operands.iter().map(|(shape, data)| (ty(shape), data.to_vec())).collect(),
+            results: results.iter().map(|data| data.to_vec()).collect(),
+        }
+    }
+
+    /// The same example with operand `place` of another element type.
+    pub fn with(mut self, place: usize, dtype: DType) -> Example {
+        self.operands[place].0.dtype = dtype;
+        self
+    }
+}
+
+/// What an operation must say of itself. The doc comment of its struct is its entry in the reference manual.
+pub trait Operation: Clone + Into<Op> {
+    /// Its name in the IR text.
+    const NAME: &'static str;
+
+    /// Result types, or why the operands do not fit.
+    fn infer(&self, operands: Operands) -> Result<Vec<Type>, TypeError>;
+
+    /// The judge: float64, obvious rather than fast. Operations with bodies are evaluated by `evaluate`.
+    fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String>;
+
+    /// Cotangents of the operands. There is no default.
+    fn gradient(&self, node: &mut Applied) -> Gradient;
+
+    /// How an element is made.
+    fn lower(&self, wanted: &Wanted) -> Lowered;
+
+    /// At least one, unless it has bodies.
+    fn examples() -> Vec<Example>;
+}
+
+macro_rules! operations {
+    ($($module:ident :: $op:ident),* $(,)?) => {
+        $(mod $module;)*
+        $(pub use $module::$op;)*
+
+        /// Any operation.
+        #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+        pub enum Op { $(#[allow(missing_docs)] $op($op)),* }
+
+        $(impl From<$op> for Op {
+            fn from(op: $op) -> Op { Op::$op(op) }
+        })*
+
+        impl Op {
+            /// Its name in the IR text.
+            pub fn name(&self) -> &'static str {
+                match self { $(Op::$op(_) => <$op as Operation>::NAME),* }
+            }
+
+            /// See [`Operation::evaluate`].
+            pub fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
+                match self { $(Op::$op(op) => op.evaluate(e)),* }
+            }
+
+            /// See [`Operation::gradient`].
+            pub fn gradient(&self, node: &mut Applied) -> Gradient {
+                match self { $(Op::$op(op) => op.gradient(node)),* }
+            }
+
+            /// See [`Operation::lower`].
+            pub fn lower(&self, wanted: &Wanted) -> Lowered {
+                match self { $(Op::$op(op) => op.lower(wanted)),* }
+            }
+
+            fn infer_in(&self, operands: Operands) -> Result<Vec<Type>, TypeError> {
+                match self { $(Op::$op(op) => op.infer(operands)),* }
+            }
+        }
+
+        /// Name and examples of every operation, in the order of the list.
+        pub fn catalog() -> Vec<(&'static str, Vec<Example>)> {
+            vec![$((<$op as Operation>::NAME, <$op as Operation>::examples())),*]
+        }
+    };
+}
+
+operations! {
+    // arithmetic
+    add::Add, sub::Sub, mul::Mul, div::Div, rem::Rem, neg::Neg, abs::Abs, sign::Sign, minimum::Minimum,
+    maximum::Maximum, pow::Pow,
+    // transcendental
+    exp::Exp, log::Log, expm1::Expm1, log1p::Log1p, sqrt::Sqrt, sin::Sin, cos::Cos, tanh::Tanh, erf::Erf,
+    floor::Floor, round::Round, lgamma::Lgamma, digamma::Digamma,
+    // bits
+    compare::Compare, and::And, or::Or, not::Not, xor::Xor, shl::Shl, shr::Shr, popcount::Popcount,
+    select::Select, cast::Cast, bitcast::Bitcast,
+    // sources
+    constant::Constant, table::Table, iota::Iota, dim_value::DimValue, random::Random,
+    // movement
+    reshape::Reshape, permute::Permute, broadcast::Broadcast, slice::Slice, pad::Pad, insert::Insert,
+    gather::Gather, scatter::Scatter, window::Window, fold_window::FoldWindow,
+    // folds and products
+    reduce::Reduce, scan::Scan, contract::Contract,
+    // small matrices
+    solve::Solve, cholesky::Cholesky,
+    // selectors
+    sort::Sort, top_k::TopK,
+    // control
+    repeat::Loop, branch::If, rule::Rule, stop::Stop,
+}
+
+/// Result types of `op`.
+pub fn infer(
+    op: &Op,
+    types: &[Type],
+    blocks: &[Block],
+    function: &Function,
+) -> Result<Vec<Type>, TypeError> {
+    op.infer_in(Operands { types, blocks, function })
+}
