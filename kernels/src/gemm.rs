@@ -5,6 +5,19 @@
 
 use gemm::Parallelism;
 
+use crate::CpuLevel;
+
+#[cfg(target_arch = "x86_64")]
+mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod levels;
+#[cfg(target_arch = "x86_64")]
+mod line;
+#[cfg(target_arch = "x86_64")]
+mod pack;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+
 /// A product, strides in elements. All sizes may be zero: with `k == 0` the product is zero.
 #[derive(Clone, Copy, Debug)]
 pub struct Product<T> {
@@ -38,8 +51,58 @@ pub struct Product<T> {
     pub b_cs: isize,
 }
 
+impl<T: Copy> Product<T> {
+    /// The same product written as `Cᵀ = Bᵀ Aᵀ`.
+    fn transposed(self) -> Product<T> {
+        Product {
+            m: self.n,
+            n: self.m,
+            c_rs: self.c_cs,
+            c_cs: self.c_rs,
+            a: self.b,
+            a_rs: self.b_cs,
+            a_cs: self.b_rs,
+            b: self.a,
+            b_rs: self.a_cs,
+            b_cs: self.a_rs,
+            ..self
+        }
+    }
+
+    /// The product of no steps: zero, or nothing to add.
+    ///
+    /// # Safety
+    /// C is writable.
+    unsafe fn clear(&self, zero: T) {
+        if self.accumulate {
+            return;
+        }
+        for row in 0..self.m {
+            for column in 0..self.n {
+                // SAFETY: the element lies in C.
+                unsafe { *self.c_at(row, column) = zero }
+            }
+        }
+    }
+
+    /// Address of an element of A.
+    fn a_at(&self, row: usize, step: usize) -> *const T {
+        self.a.wrapping_offset(row as isize * self.a_rs + step as isize * self.a_cs)
+    }
+
+    /// Address of an element of B.
+    fn b_at(&self, step: usize, column: usize) -> *const T {
+        self.b.wrapping_offset(step as isize * self.b_rs + column as isize * self.b_cs)
+    }
+
+    /// Address of an element of C.
+    fn c_at(&self, row: usize, column: usize) -> *mut T {
+        self.c.wrapping_offset(row as isize * self.c_rs + column as isize * self.c_cs)
+    }
+}
+
 macro_rules! product_function {
-    ($name:ident, $float:ty) => {
+    ($name:ident, $float:ty, $run:ident) => {
         #[doc = concat!("The product of `", stringify!($float), "` matrices; strides in elements.")]
         ///
         /// # Safety
@@ -64,13 +127,41 @@ macro_rules! product_function {
         ) {
             let product = Product { m, n, k, c, c_rs, c_cs, accumulate, alpha, a, a_rs, a_cs, b, b_rs, b_cs };
             // SAFETY: the caller's promise is this function's.
-            unsafe { library(product, 1.0) }
+            unsafe { $run(product) }
         }
     };
 }
 
-product_function!(gemm_f32, f32);
-product_function!(gemm_f64, f64);
+product_function!(gemm_f32, f32, run_f32);
+product_function!(gemm_f64, f64, run_f64);
+
+macro_rules! run_function {
+    ($run:ident, $float:ty, $avx2:ident, $avx512:ident) => {
+        /// # Safety
+        /// As for the public function.
+        unsafe fn $run(p: Product<$float>) {
+            // SAFETY: the caller's promise, and the level was detected.
+            unsafe {
+                if p.m == 0 || p.n == 0 {
+                    return;
+                }
+                if p.k == 0 {
+                    return p.clear(0.0);
+                }
+                match CpuLevel::detect() {
+                    #[cfg(target_arch = "x86_64")]
+                    CpuLevel::Avx2 => blocked::multiply::<levels::$avx2>(p),
+                    #[cfg(target_arch = "x86_64")]
+                    CpuLevel::Avx512 => blocked::multiply::<levels::$avx512>(p),
+                    _ => library(p, 1.0),
+                }
+            }
+        }
+    };
+}
+
+run_function!(run_f32, f32, Avx2F32, Avx512F32);
+run_function!(run_f64, f64, Avx2F64, Avx512F64);
 
 /// The `gemm` crate.
 ///
@@ -102,3 +193,6 @@ pub(crate) unsafe fn library<T: 'static + Copy>(p: Product<T>, one: T) {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

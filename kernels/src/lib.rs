@@ -15,6 +15,7 @@ pub mod gemm;
 pub mod host;
 pub mod math;
 pub mod random;
+mod simd;
 pub mod special;
 pub mod team;
 
