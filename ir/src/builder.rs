@@ -39,6 +39,13 @@ impl Builder {
         value
     }
 
+    /// A parameter of the open block at `depth`; 0 is the function's own.
+    pub fn param_at(&mut self, depth: usize, ty: Type) -> Value {
+        let value = self.function.fresh(ty);
+        self.open[depth].params.push(value);
+        value
+    }
+
     /// The type of a value.
     pub fn ty(&self, value: Value) -> &Type {
         self.function.ty(value)
