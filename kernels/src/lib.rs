@@ -9,6 +9,7 @@
 //! - NaN and infinities propagate: no product with zero is skipped.
 
 pub mod align;
+pub mod context;
 pub mod cpu;
 pub mod exec;
 pub mod gemm;
