@@ -9,6 +9,8 @@ pub mod graph;
 pub mod kernel;
 pub mod ops;
 pub mod plan;
+pub mod random;
+pub mod session;
 pub mod types;
 
 pub use array::Array;

@@ -3,7 +3,10 @@
 //! Indices are [`Dim`]s over run-time sizes and loop counters, so every access can be proved in bounds. A kernel is
 //! a grid of independent instances: instances write disjoint places, results never depend on how many run at once.
 
+pub mod cfamily;
+pub mod half;
 pub mod scalar;
+pub mod special;
 
 pub use scalar::{Compare, Scalar};
 

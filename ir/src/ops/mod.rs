@@ -46,6 +46,8 @@ impl<'a> Operands<'a> {
 pub struct Evaluation<'a> {
     /// Operand values.
     pub operands: &'a [Array],
+    /// Operand types.
+    pub types: &'a [Type],
     /// Result types.
     pub results: &'a [Type],
     /// Values of the symbols in scope.
@@ -85,6 +87,31 @@ pub enum Gradient {
     Blocked(&'static str),
     /// Bodies: differentiated by the graph transformation itself.
     Structural,
+}
+
+impl Gradient {
+    /// No operand has a cotangent, by type.
+    fn none(operands: usize) -> Gradient {
+        Gradient::Of(vec![None; operands])
+    }
+}
+
+impl<const N: usize> From<[Value; N]> for Gradient {
+    fn from(cotangents: [Value; N]) -> Gradient {
+        Gradient::Of(cotangents.into_iter().map(Some).collect())
+    }
+}
+
+impl Applied<'_> {
+    /// Operand, result, cotangent, builder.
+    fn unary(&mut self) -> (Value, Value, Value, &mut Builder) {
+        (self.operands[0], self.results[0], self.cotangents[0], self.b)
+    }
+
+    /// Both operands, result, cotangent, builder.
+    fn binary(&mut self) -> ([Value; 2], Value, Value, &mut Builder) {
+        ([self.operands[0], self.operands[1]], self.results[0], self.cotangents[0], self.b)
+    }
 }
 
 /// What lowering sees: one node, and the index of the element that is wanted.
@@ -160,6 +187,12 @@ impl Fold {
             Fold::Max => f64::NEG_INFINITY,
             Fold::Min => f64::INFINITY,
         }
+    }
+
+    /// The fold of no elements of type `dtype`: the smallest or largest integer stands for an infinity.
+    pub fn identity_of(self, dtype: DType) -> f64 {
+        let infinite = self.identity().is_infinite() && !dtype.is_float();
+        if infinite { Scalar::Cast(dtype).evaluate(&[self.identity()], DType::F64) } else { self.identity() }
     }
 
     /// One step.
@@ -240,8 +273,11 @@ pub trait Operation: Clone + Into<Op> {
     fn examples() -> Vec<Example>;
 }
 
+mod elementwise;
+mod shape;
+
 macro_rules! operations {
-    ($($module:ident :: $op:ident),* $(,)?) => {
+    ($($module:ident :: $op:ident $({ $($field:ident),* })?),* $(,)?) => {
         $(mod $module;)*
         $(pub use $module::$op;)*
 
@@ -264,8 +300,12 @@ macro_rules! operations {
                 match self { $(Op::$op(op) => op.evaluate(e)),* }
             }
 
-            /// See [`Operation::gradient`].
+            /// See [`Operation::gradient`]. Without a float operand there is no cotangent to give.
             pub fn gradient(&self, node: &mut Applied) -> Gradient {
+                let carries = |v: &Value| node.b.ty(*v).dtype.is_float();
+                if !matches!(self, Op::Loop(_) | Op::If(_) | Op::Rule(_)) && !node.operands.iter().any(carries) {
+                    return Gradient::none(node.operands.len());
+                }
                 match self { $(Op::$op(op) => op.gradient(node)),* }
             }
 
@@ -294,29 +334,29 @@ operations! {
     exp::Exp, log::Log, expm1::Expm1, log1p::Log1p, sqrt::Sqrt, sin::Sin, cos::Cos, tanh::Tanh, erf::Erf,
     floor::Floor, round::Round, lgamma::Lgamma, digamma::Digamma,
     // bits
-    compare::Compare, and::And, or::Or, not::Not, xor::Xor, shl::Shl, shr::Shr, popcount::Popcount,
-    select::Select, cast::Cast, bitcast::Bitcast,
+    compare::Compare { kind }, and::And, or::Or, not::Not, xor::Xor, shl::Shl, shr::Shr, popcount::Popcount,
+    select::Select, cast::Cast { dtype }, bitcast::Bitcast { dtype },
     // sources
-    constant::Constant, table::Table, iota::Iota, dim_value::DimValue, random::Random,
+    constant::Constant { value, ty }, table::Table { values, ty }, iota::Iota { ty, axis },
+    dim_value::DimValue { dim, dtype }, random::Random { shape, salt },
     // movement
-    reshape::Reshape, permute::Permute, broadcast::Broadcast, slice::Slice, pad::Pad, insert::Insert,
-    gather::Gather, scatter::Scatter, window::Window, fold_window::FoldWindow,
+    reshape::Reshape { shape }, permute::Permute { axes }, broadcast::Broadcast { shape, axes },
+    slice::Slice { starts, sizes, steps }, pad::Pad { low, high, value }, insert::Insert { starts, axis },
+    gather::Gather { axis, batch }, scatter::Scatter { axis, batch, kind },
+    window::Window { axis, size, stride, dilation }, fold_window::FoldWindow { axis, length, stride, dilation },
     // folds and products
-    reduce::Reduce, scan::Scan, contract::Contract,
+    reduce::Reduce { fold, axes }, scan::Scan { fold, axis, reverse }, contract::Contract { lhs, rhs, out },
     // small matrices
     solve::Solve, cholesky::Cholesky,
     // selectors
-    sort::Sort, top_k::TopK,
+    sort::Sort { axis, descending }, top_k::TopK { axis, k },
     // control
-    repeat::Loop, branch::If, rule::Rule, stop::Stop,
+    repeat::Loop { counter, count, reverse, carried, sliced }, branch::If, rule::Rule, stop::Stop,
 }
 
+pub use scatter::ScatterKind;
+
 /// Result types of `op`.
-pub fn infer(
-    op: &Op,
-    types: &[Type],
-    blocks: &[Block],
-    function: &Function,
-) -> Result<Vec<Type>, TypeError> {
+pub fn infer(op: &Op, types: &[Type], blocks: &[Block], function: &Function) -> Result<Vec<Type>, TypeError> {
     op.infer_in(Operands { types, blocks, function })
 }

@@ -1,0 +1,33 @@
+//! The smaller of two.
+
+use super::*;
+
+/// The smaller, elementwise; NaN if either is. Of equal ones, the first has the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Minimum;
+
+impl Operation for Minimum {
+    const NAME: &'static str = "minimum";
+
+    fn infer(&self, operands: Operands) -> Result<Vec<Type>, TypeError> {
+        shape::binary(operands, shape::Takes::Number)
+    }
+
+    fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
+        elementwise::map(Scalar::Min, e)
+    }
+
+    fn gradient(&self, node: &mut Applied) -> Gradient {
+        let ([x, y], _, dy, b) = node.binary();
+        let first = elementwise::mask(b, crate::kernel::Compare::LessEqual, x, y);
+        Gradient::from([elementwise::keep(b, first, dy), elementwise::drop(b, first, dy)])
+    }
+
+    fn lower(&self, _: &Wanted) -> Lowered {
+        Lowered::Map(Scalar::Min)
+    }
+
+    fn examples() -> Vec<Example> {
+        vec![Example::new(Minimum, &[(&[2], &[1.0, 2.0]), (&[2], &[0.5, 3.0])], &[&[0.5, 2.0]])]
+    }
+}
