@@ -30,6 +30,13 @@ pub(crate) trait Vector: Copy {
     unsafe fn mul(self, other: Self) -> Self;
     /// `self * factor + term`, rounded once.
     unsafe fn fma(self, factor: Self, term: Self) -> Self;
+
+    /// Asks for a cache line that will be written; any address will do.
+    #[inline(always)]
+    unsafe fn prefetch(line: *const Self::Element) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
+    }
 }
 
 /// Sixteen words, of which a window of eight has its first `count` words set: masks for AVX2.
@@ -167,6 +174,9 @@ pub(crate) trait Float: Copy + PartialEq + Add<Output = Self> + Mul<Output = Sel
     /// Rows and columns of a block.
     const BLOCK: usize;
 
+    /// `self * factor + term`, rounded once; one instruction inside a function that has FMA.
+    fn fma(self, factor: Self, term: Self) -> Self;
+
     /// `to[j][i] = from[i][j]`; rows of `from` past `rows` count as zero.
     ///
     /// # Safety
@@ -178,6 +188,11 @@ pub(crate) trait Float: Copy + PartialEq + Add<Output = Self> + Mul<Output = Sel
 impl Float for f32 {
     const ZERO: f32 = 0.0;
     const BLOCK: usize = 8;
+
+    #[inline(always)]
+    fn fma(self, factor: f32, term: f32) -> f32 {
+        self.mul_add(factor, term)
+    }
 
     #[inline(always)]
     unsafe fn transpose(from: *const f32, from_stride: isize, rows: usize, to: *mut f32, to_stride: usize) {
@@ -212,6 +227,11 @@ impl Float for f32 {
 impl Float for f64 {
     const ZERO: f64 = 0.0;
     const BLOCK: usize = 4;
+
+    #[inline(always)]
+    fn fma(self, factor: f64, term: f64) -> f64 {
+        self.mul_add(factor, term)
+    }
 
     #[inline(always)]
     unsafe fn transpose(from: *const f64, from_stride: isize, rows: usize, to: *mut f64, to_stride: usize) {

@@ -13,12 +13,15 @@ use super::levels::Kernel;
 use super::line::Line;
 use super::tile::{Tile, vectors};
 
-/// The most steps of k in a block: a packed panel of B (18 KiB at AVX2) stays in the first-level cache.
-const DEPTH: usize = 288;
+/// The most steps of k in a block: a packed panel of B (25 KiB at AVX2) stays in the first-level cache.
+const DEPTH: usize = 400;
 /// Rows of A in a block: with [`DEPTH`] steps of f32 it stays in the second-level cache.
-const ROWS: usize = 168;
+const ROWS: usize = 144;
 /// Columns of B in a block.
 const COLUMNS: usize = 2048;
+
+/// Multiplications up to which setting up tiles costs more than they save.
+const TINY: usize = 64;
 
 thread_local! {
     /// Packed A and packed B of this thread; grown once, then reused.
@@ -32,6 +35,9 @@ thread_local! {
 pub(crate) unsafe fn multiply<K: Kernel>(p: Product<K::Element>) {
     // SAFETY: the caller's promise; transposing all three matrices leaves it intact.
     unsafe {
+        if p.m.saturating_mul(p.n).saturating_mul(p.k) <= TINY {
+            return K::by_element(&p);
+        }
         let p = if p.m > 1 && (p.n == 1 || p.c_cs != 1 && p.c_rs == 1) { p.transposed() } else { p };
         if p.m == 1 && multiply_line::<K>(&p) {
             return;
@@ -87,9 +93,9 @@ struct Plan {
 
 impl Plan {
     fn new<K: Kernel>(p: &Product<K::Element>) -> Plan {
-        // Rows of A are read well in place. Unless they are contiguous, every step touches another cache line; copying
-        // pays once two panels of B read the copy.
-        let packs_a = p.a_cs != 1 && p.n > K::COLUMNS && p.m * p.k > SMALL;
+        // A is read well in place while few panels of B pass over it, and its rows, if contiguous, for longer.
+        let panels = p.n.div_ceil(K::COLUMNS);
+        let packs_a = panels > if p.a_cs == 1 { 64 } else { 4 };
         // Rows of B are read in place while few strips of A pass over them.
         let packs_b = p.b_cs != 1 || p.m > 2 * K::ROWS;
         Plan { packs_a, packs_b, depth: depth_of_block(p.k) }
@@ -171,9 +177,6 @@ impl Plan {
         }
     }
 }
-
-/// Operands of at most this many elements lie in the first-level cache, whatever their strides.
-const SMALL: usize = 1024;
 
 /// `range` in pieces of `size`, the last one shorter.
 fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {

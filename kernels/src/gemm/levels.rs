@@ -4,6 +4,7 @@ use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 
 use crate::simd::{Float, Vector};
 
+use super::Product;
 use super::line::{self, Line};
 use super::pack;
 use super::tile::{self, Tile, VECTORS, vectors};
@@ -24,6 +25,9 @@ pub(crate) trait Kernel {
 
     /// Computes a tile of `rows` rows, `1 <= rows <= ROWS`.
     unsafe fn tile(rows: usize, tile: &Tile<Self::Element>);
+
+    /// See [`tile::by_element`].
+    unsafe fn by_element(p: &Product<Self::Element>);
 
     /// See [`pack::pack_a`].
     unsafe fn pack_a(
@@ -81,6 +85,11 @@ macro_rules! level {
                         _ => unreachable!("tiles have 1 to {} rows, not {rows}", Self::ROWS),
                     }
                 }
+            }
+
+            #[target_feature(enable = $features)]
+            unsafe fn by_element(p: &Product<$element>) {
+                unsafe { tile::by_element(p) }
             }
 
             #[target_feature(enable = $features)]

@@ -3,7 +3,9 @@
 //! Each element of C is one chain of fused multiply-adds in the order of k, whatever tile it falls into; hence cutting a
 //! product into panels of rows or columns does not change its result.
 
-use crate::simd::Vector;
+use crate::simd::{Float, Vector};
+
+use super::Product;
 
 /// Vectors of a tile side by side.
 pub(crate) const VECTORS: usize = 2;
@@ -36,6 +38,33 @@ pub(crate) fn vectors<V: Vector>(columns: usize) -> usize {
     if columns > V::LANES { VECTORS } else { 1 }
 }
 
+/// The odd multiples of a row stride, in bytes. Every row is then one addressing mode away (a base, an odd multiple, a
+/// power of two); left alone, the compiler walks from row to row by additions that wait for each other.
+struct RowOffsets([isize; 6]);
+
+impl RowOffsets {
+    /// For tiles of `R` rows, at most twelve.
+    #[inline(always)]
+    fn new<const R: usize>(stride: isize) -> RowOffsets {
+        let mut odd = [0; 6];
+        for (i, offset) in odd.iter_mut().enumerate() {
+            if 2 * i + 1 < R {
+                *offset = std::hint::black_box(stride * (2 * i as isize + 1));
+            }
+        }
+        RowOffsets(odd)
+    }
+
+    #[inline(always)]
+    fn of(&self, row: usize) -> isize {
+        if row == 0 {
+            return 0;
+        }
+        let power = row.trailing_zeros();
+        self.0[(row >> power) / 2] << power
+    }
+}
+
 /// One tile of `R` rows and `N` vectors; `MASKED` reads B only up to `columns`.
 ///
 /// # Safety
@@ -48,7 +77,11 @@ pub(crate) unsafe fn compute<V: Vector, const R: usize, const N: usize, const MA
     unsafe {
         let mut sums = [[V::zero(); N]; R];
         let (mut a, mut b) = (t.a, t.b);
+        let rows = RowOffsets::new::<R>(t.a_rs * size_of::<V::Element>() as isize);
         let tail = t.columns - (N - 1) * V::LANES;
+        for i in 0..R {
+            V::prefetch(t.c.wrapping_offset(i as isize * t.c_rs));
+        }
         for _ in 0..t.depth {
             let mut row = [V::zero(); N];
             for (j, vector) in row.iter_mut().enumerate() {
@@ -56,7 +89,7 @@ pub(crate) unsafe fn compute<V: Vector, const R: usize, const N: usize, const MA
                 *vector = if MASKED && j + 1 == N { V::load_first(from, tail) } else { V::load(from) };
             }
             for (i, sums) in sums.iter_mut().enumerate() {
-                let x = V::splat(*a.offset(i as isize * t.a_rs));
+                let x = V::splat(*a.byte_offset(rows.of(i)));
                 for (sum, vector) in sums.iter_mut().zip(row) {
                     *sum = x.fma(vector, *sum);
                 }
@@ -121,6 +154,29 @@ unsafe fn scatter<V: Vector, const R: usize, const N: usize>(t: &Tile<V::Element
                 let to = t.c.offset(i as isize * t.c_rs + j as isize * t.c_cs);
                 let sum = sums.as_ptr().cast::<V::Element>().add(j);
                 *to = if t.accumulate { *to + *sum } else { *sum };
+            }
+        }
+    }
+}
+
+/// The whole product, one element at a time, rounded as the tiles round: for sizes where setting up a tile costs more.
+///
+/// # Safety
+/// The processor has FMA; otherwise as for [`super::gemm_f32`].
+#[inline(always)]
+pub(crate) unsafe fn by_element<T: Float>(p: &Product<T>) {
+    for i in 0..p.m {
+        for j in 0..p.n {
+            let mut sum = T::ZERO;
+            let (mut a, mut b, c) = (p.a_at(i, 0), p.b_at(0, j), p.c_at(i, j));
+            // SAFETY: the addresses are those of elements of A, B and C.
+            unsafe {
+                for _ in 0..p.k {
+                    sum = (*a).fma(*b, sum);
+                    (a, b) = (a.wrapping_offset(p.a_cs), b.wrapping_offset(p.b_rs));
+                }
+                let sum = sum * p.alpha;
+                *c = if p.accumulate { *c + sum } else { sum };
             }
         }
     }
