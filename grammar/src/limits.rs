@@ -11,3 +11,6 @@ pub const MAX_NESTING: usize = 128;
 /// statement down to a leaf, over all the brackets it is in. It bounds the
 /// depth of the tree.
 pub const MAX_LINKS: usize = 256;
+
+/// The most findings of one file; what comes later is not reported.
+pub const MAX_ERRORS: usize = 200;
