@@ -137,9 +137,9 @@ impl<'t> Matcher<'t> {
         }
     }
 
-    /// Where indentation returns behind a brace, but no later than `at`.
+    /// Where indentation returns behind a bracket, but no later than `at`.
     fn end(&self, open: usize, at: usize) -> usize {
-        if !self.layout || self.word(open) != "{" {
+        if !self.layout {
             return at;
         }
         let returns =
@@ -317,5 +317,5 @@ pub(crate) fn continues(before: &str, after: &str) -> bool {
             | "^"
             | ".."
     );
-    open || matches!(after, "|>" | "or" | "and" | "else")
+    open && !STATEMENTS.contains(&after) || matches!(after, "|>" | "or" | "and" | "else")
 }

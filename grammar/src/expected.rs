@@ -208,7 +208,7 @@ impl<'r, 't> Place<'r, 't> {
 
     fn remedy(&self, wanted: &str) -> Option<String> {
         match (wanted, self.word(self.found)) {
-            (_, "=") if wanted != "a name" => {
+            ("the end of the statement" | "`,` or `)`" | "`{`", "=") => {
                 Some("`==` compares, `:=` writes a slot, `=` names a value at the start of a line".to_owned())
             }
             ("the end of the statement", _) => Some("start a new line, or separate with `;`".to_owned()),

@@ -5,7 +5,7 @@
 use crate::brackets::{self, Match};
 use crate::limits::{MAX_BYTES, MAX_ERRORS};
 use crate::syntax::{Item, ItemKind, Stmt, StmtKind, Syntax};
-use crate::tokens::{TokenKind, tokens};
+use crate::tokens::{TokenKind, is_reserved, tokens};
 use crate::tree::{Grammar, Hole, Node, Reader, Rule, doc};
 use crate::{expected, slips};
 use nnc_base::{Diagnostic, SourceId};
@@ -113,20 +113,26 @@ impl<'t> Reader<'t> {
 
     /// Whether an item begins at column 0 with the word `at`; docs belong to what follows them.
     fn cuts(&self, before: usize, at: usize) -> bool {
-        self.fresh(before, at) && brackets::starts_item(self.word(at))
+        let sure = is_reserved(self.word(at)) || self.tokens[at].1 == TokenKind::Doc || self.is_name(at + 1);
+        self.fresh(before, at)
+            && brackets::starts_item(self.word(at))
+            && (sure || !brackets::continues(self.word(before), self.word(at)))
     }
 
-    /// Whether a misspelt item may begin at column 0 with the word `at`.
+    /// Whether a misspelt item may begin at column 0 with the word `at`: no two names stand
+    /// side by side inside an item.
     fn may_cut(&self, before: usize, at: usize) -> bool {
-        let name = |at: usize| self.tokens.get(at).is_some_and(|token| token.1 == TokenKind::Name);
-        self.fresh(before, at) && name(at) && name(at + 1)
+        self.fresh(before, at) && self.is_name(at) && self.is_name(at + 1)
+    }
+
+    fn is_name(&self, at: usize) -> bool {
+        self.tokens.get(at).is_some_and(|token| token.1 == TokenKind::Name)
     }
 
     fn fresh(&self, before: usize, at: usize) -> bool {
         brackets::first_of_line(&self.tokens, at)
             && brackets::column(self.text, self.tokens[at].0) == 0
             && self.tokens[before].1 != TokenKind::Doc
-            && !brackets::continues(self.word(before), self.word(at))
     }
 
     /// Reads one chunk of a file: usually one item.
@@ -151,8 +157,10 @@ impl<'t> Reader<'t> {
                 Ok(read) => items.extend(read),
                 Err(error) => {
                     error.into_iter().for_each(|error| self.report(error));
-                    self.look_inside(piece.clone());
-                    items.push(self.broken_item(piece));
+                    let item = self.broken_item(piece.clone());
+                    let head = self.text[item.span.range()].split_whitespace().next();
+                    self.look_inside(piece, !matches!(head, Some("use" | "let")));
+                    items.push(item);
                 }
             }
         }
@@ -223,7 +231,8 @@ impl<'t> Reader<'t> {
             Ok(stmt) => stmt,
             Err(error) => {
                 error.into_iter().for_each(|error| self.report(error));
-                self.look_inside(range.clone());
+                let head = self.word(range.start);
+                self.look_inside(range.clone(), matches!(head, "loop" | "for" | "fit"));
                 let span = self.tokens[range.start].0.to(self.tokens[range.end - 1].0);
                 Stmt { kind: StmtKind::Error(self.stmt_names(range)), span }
             }
@@ -236,16 +245,9 @@ impl<'t> Reader<'t> {
     }
 
     /// Finds what else is wrong in the body at the end of something broken.
-    fn look_inside(&mut self, range: Range<usize>) {
-        let body = self.bodies(range.clone()).pop();
-        let first = self.word(
-            (range.start..range.end)
-                .find(|&at| self.tokens[at].1 != TokenKind::Doc && self.is_real(at))
-                .unwrap_or(range.start),
-        );
-        let known = brackets::starts_item(first) || matches!(first, "loop" | "for" | "fit");
+    fn look_inside(&mut self, range: Range<usize>, known: bool) {
         let last = |hole: &Hole| hole.inside.end + 1 >= range.end;
-        if let Some(hole) = body.filter(|hole| known && last(hole)) {
+        if let Some(hole) = self.bodies(range.clone()).pop().filter(|hole| known && last(hole)) {
             self.statements(hole.inside);
         }
     }
