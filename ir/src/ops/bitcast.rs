@@ -34,8 +34,13 @@ impl Operation for Bitcast {
 
     fn examples() -> Vec<Example> {
         vec![
-            Example::new(Bitcast { dtype: DType::U32 }, &[(&[2], &[1.0, -2.0])], &[&[1065353216.0, 3221225472.0]]),
-            Example::new(Bitcast { dtype: DType::F32 }, &[(&[1], &[1065353216.0])], &[&[1.0]]).with(0, DType::U32),
+            Example::new(
+                Bitcast { dtype: DType::U32 },
+                &[(&[2], &[1.0, -2.0])],
+                &[&[1065353216.0, 3221225472.0]],
+            ),
+            Example::new(Bitcast { dtype: DType::F32 }, &[(&[1], &[1065353216.0])], &[&[1.0]])
+                .with(0, DType::U32),
         ]
     }
 }

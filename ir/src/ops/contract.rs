@@ -24,7 +24,9 @@ impl Contract {
             for (letter, size) in letters.iter().zip(&ty.shape) {
                 let known = sizes.entry(*letter).or_insert_with(|| size.clone());
                 if known != size {
-                    return Err(TypeError::new(format!("cannot contract an axis of {known} with one of {size}")));
+                    return Err(TypeError::new(format!(
+                        "cannot contract an axis of {known} with one of {size}"
+                    )));
                 }
             }
         }
@@ -34,8 +36,9 @@ impl Contract {
     /// The cotangent of one operand, whose letters are `own`: the product of `dy` with the other operand, repeated
     /// along letters that only `own` has.
     fn adjoint(&self, b: &mut Builder, dy: Value, own: (&[u32], Value), other: (&[u32], Value)) -> Value {
-        let shared: Vec<usize> =
-            (0..own.0.len()).filter(|axis| self.out.contains(&own.0[*axis]) || other.0.contains(&own.0[*axis])).collect();
+        let shared: Vec<usize> = (0..own.0.len())
+            .filter(|axis| self.out.contains(&own.0[*axis]) || other.0.contains(&own.0[*axis]))
+            .collect();
         let out = shared.iter().map(|axis| own.0[*axis]).collect();
         let product = Contract { lhs: self.out.clone(), rhs: other.0.to_vec(), out };
         let product = b.apply(product, &[dy, other.1]);
@@ -76,7 +79,10 @@ impl Operation for Contract {
         };
         let (in_a, in_b) = (place(&self.lhs), place(&self.rhs));
         let mut space = vec![1; letters.len()];
-        in_a.iter().zip(&a.shape).chain(in_b.iter().zip(&b.shape)).for_each(|(axis, size)| space[*axis] = *size);
+        in_a.iter()
+            .zip(&a.shape)
+            .chain(in_b.iter().zip(&b.shape))
+            .for_each(|(axis, size)| space[*axis] = *size);
         let mut result = Array::filled(e.shape(0)?, 0.0);
         let mut index = vec![0; space.len()];
         for _ in 0..space.iter().product() {

@@ -21,7 +21,8 @@ impl Operation for DimValue {
     }
 
     fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
-        let value = self.dim.evaluate(e.symbols).ok_or_else(|| format!("`{}` has no value here", self.dim))?;
+        let value =
+            self.dim.evaluate(e.symbols).ok_or_else(|| format!("`{}` has no value here", self.dim))?;
         Ok(vec![Array::scalar(crate::kernel::scalar::wrap(value, self.dtype))])
     }
 

@@ -22,11 +22,14 @@ impl Operation for FoldWindow {
     fn infer(&self, operands: Operands) -> Result<Vec<Type>, TypeError> {
         let [x] = operands.exactly()?;
         shape::Takes::Number.check(x.dtype)?;
-        shape::axis(self.axis + 1, x.rank())?;
+        shape::axis(self.axis.saturating_add(1), x.rank())?;
         let [found, size] = [&x.shape[self.axis], &x.shape[self.axis + 1]];
         let count = super::window::count(&self.length, size, self.stride, self.dilation)?;
         if *found != count {
-            return Err(TypeError::new(format!("needs {count} windows for length {}, not {found}", self.length)));
+            return Err(TypeError::new(format!(
+                "needs {count} windows for length {}, not {found}",
+                self.length
+            )));
         }
         let (before, after) = (&x.shape[..self.axis], &x.shape[self.axis + 2..]);
         Ok(vec![x.with_shape([before, std::slice::from_ref(&self.length), after].concat())])

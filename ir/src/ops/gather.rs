@@ -14,7 +14,12 @@ pub struct Gather {
 }
 
 /// The shape of what is looked up in, or written to, a table.
-pub(super) fn looked_up(table: &Type, positions: &Type, axis: usize, batch: usize) -> Result<Type, TypeError> {
+pub(super) fn looked_up(
+    table: &Type,
+    positions: &Type,
+    axis: usize,
+    batch: usize,
+) -> Result<Type, TypeError> {
     shape::positions(positions)?;
     shape::axis(axis, table.rank())?;
     if batch > axis || batch > positions.rank() || table.shape[..batch] != positions.shape[..batch] {
@@ -34,7 +39,8 @@ pub(super) fn source(
 ) -> Result<Vec<usize>, String> {
     let wide = positions.shape.len() - batch;
     let place = [&index[..batch], &index[axis..axis + wide]].concat();
-    let last = table[axis].checked_sub(1).ok_or_else(|| format!("axis {axis} of the table has no elements"))?;
+    let last =
+        table[axis].checked_sub(1).ok_or_else(|| format!("axis {axis} of the table has no elements"))?;
     let position = positions.at(&place).clamp(0.0, last as f64) as usize;
     Ok([&index[..axis], &[position], &index[axis + wide..]].concat())
 }
@@ -77,7 +83,8 @@ impl Operation for Gather {
         vec![
             Example::new(rows, &[table, (&[3], &[2.0, 0.0, 9.0])], &[&[5.0, 6.0, 1.0, 2.0, 5.0, 6.0]])
                 .with(1, DType::I32),
-            Example::new(columns, &[table, (&[3, 1], &[0.0, 1.0, -1.0])], &[&[1.0, 4.0, 5.0]]).with(1, DType::I32),
+            Example::new(columns, &[table, (&[3, 1], &[0.0, 1.0, -1.0])], &[&[1.0, 4.0, 5.0]])
+                .with(1, DType::I32),
             Example::new(Gather { axis: 1, batch: 0 }, &[table, (&[], &[1.0])], &[&[2.0, 4.0, 6.0]])
                 .with(1, DType::I32),
         ]

@@ -78,7 +78,9 @@ impl Operation for Insert {
         for (axis, (size, length)) in base.shape.iter().zip(&update.shape).enumerate() {
             let end = &self.starts[axis] + length;
             if self.axis != Some(axis) && (size - &end).as_constant().is_some_and(|left| left < 0) {
-                return Err(TypeError::new(format!("writes up to {end} of axis {axis}, which has {size} elements")));
+                return Err(TypeError::new(format!(
+                    "writes up to {end} of axis {axis}, which has {size} elements"
+                )));
             }
         }
         Ok(vec![shape::dense(base)])

@@ -5,6 +5,7 @@ use crate::array::Array;
 use crate::builder::Builder;
 use crate::graph::{Block, Function, Value};
 use crate::kernel::{Expr, Scalar};
+use crate::text::{Field, ParseError, Reader};
 use crate::{DType, Dim, Ranges, Symbol, Type};
 use serde::{Deserialize, Serialize};
 
@@ -274,7 +275,8 @@ pub trait Operation: Clone + Into<Op> {
 }
 
 mod elementwise;
-mod shape;
+mod manual;
+pub(crate) mod shape;
 
 macro_rules! operations {
     ($($module:ident :: $op:ident $({ $($field:ident),* })?),* $(,)?) => {
@@ -319,6 +321,55 @@ macro_rules! operations {
             }
         }
 
+        impl Op {
+            /// Appends the attributes in braces, if there are some.
+            pub(crate) fn write_fields(&self, out: &mut String) {
+                match self {
+                    $(Op::$op($op { $($($field),*)? }) => {
+                        let fields: &[(&str, &dyn Fn(&mut String))] =
+                            &[$($((stringify!($field), &|out: &mut String| Field::write($field, out))),*)?];
+                        write_list(fields, out);
+                    }),*
+                }
+            }
+
+            /// Reads the attributes of the operation called `name`.
+            pub(crate) fn read_fields(name: &str, reader: &mut Reader) -> Result<Op, ParseError> {
+                $(if name == <$op as Operation>::NAME {
+                    let mut open = FieldList::begin();
+                    $($(let $field = open.read(stringify!($field), reader)?;)*)?
+                    open.close(reader)?;
+                    return Ok(Op::$op($op { $($($field),*)? }));
+                })*
+                Err(reader.error(format!("`{name}` is no operation")))
+            }
+
+            /// Calls `visit` on every size among the attributes.
+            pub fn visit_dims(&self, visit: &mut dyn FnMut(&Dim)) {
+                let _ = &visit;
+                match self {
+                    $(Op::$op($op { $($($field),*)? }) => { $($(Field::visit_dims($field, visit);)*)? }),*
+                }
+            }
+
+            /// Replaces every size among the attributes. The counter of a loop stays.
+            pub fn map_dims(&mut self, map: &dyn Fn(&Dim) -> Dim) {
+                let _ = map;
+                match self {
+                    $(Op::$op($op { $($($field),*)? }) => { $($(Field::map_dims($field, map);)*)? }),*
+                }
+            }
+        }
+
+        /// Name and doc comment of every operation, in the order of the list.
+        fn documentation() -> Vec<(&'static str, &'static str, &'static str)> {
+            vec![$((
+                <$op as Operation>::NAME,
+                concat!("pub struct ", stringify!($op)),
+                include_str!(concat!(stringify!($module), ".rs")),
+            )),*]
+        }
+
         /// Name and examples of every operation, in the order of the list.
         pub fn catalog() -> Vec<(&'static str, Vec<Example>)> {
             vec![$((<$op as Operation>::NAME, <$op as Operation>::examples())),*]
@@ -354,7 +405,41 @@ operations! {
     repeat::Loop { counter, count, reverse, carried, sliced }, branch::If, rule::Rule, stop::Stop,
 }
 
+pub use manual::reference;
 pub use scatter::ScatterKind;
+
+fn write_list(fields: &[(&str, &dyn Fn(&mut String))], out: &mut String) {
+    for (place, (name, write)) in fields.iter().enumerate() {
+        *out += if place > 0 { ", " } else { " {" };
+        *out += name;
+        *out += ": ";
+        write(out);
+    }
+    *out += if fields.is_empty() { "" } else { "}" };
+}
+
+/// Attributes being read: `{name: value, ..}`.
+struct FieldList {
+    begun: bool,
+}
+
+impl FieldList {
+    fn begin() -> FieldList {
+        FieldList { begun: false }
+    }
+
+    fn read<T: Field>(&mut self, name: &str, reader: &mut Reader) -> Result<T, ParseError> {
+        reader.expect(if self.begun { "," } else { "{" })?;
+        self.begun = true;
+        reader.expect_word(name)?;
+        reader.expect(":")?;
+        T::read(reader)
+    }
+
+    fn close(&mut self, reader: &mut Reader) -> Result<(), ParseError> {
+        if self.begun { reader.expect("}") } else { Ok(()) }
+    }
+}
 
 /// Result types of `op`.
 pub fn infer(op: &Op, types: &[Type], blocks: &[Block], function: &Function) -> Result<Vec<Type>, TypeError> {

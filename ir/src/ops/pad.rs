@@ -25,7 +25,9 @@ impl Operation for Pad {
             return Err(TypeError::new("only adds elements: its sizes cannot be negative"));
         }
         let borders = self.low.iter().zip(&self.high);
-        Ok(vec![x.with_shape(x.shape.iter().zip(borders).map(|(n, (low, high))| &(n + low) + high).collect())])
+        Ok(vec![
+            x.with_shape(x.shape.iter().zip(borders).map(|(n, (low, high))| &(n + low) + high).collect()),
+        ])
     }
 
     fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
@@ -46,7 +48,9 @@ impl Operation for Pad {
     fn gradient(&self, node: &mut Applied) -> Gradient {
         let sizes = node.b.ty(node.operands[0]).shape.clone();
         let steps = vec![1; sizes.len()];
-        Gradient::from([node.b.apply(Slice { starts: self.low.clone(), sizes, steps }, &[node.cotangents[0]])])
+        Gradient::from([node
+            .b
+            .apply(Slice { starts: self.low.clone(), sizes, steps }, &[node.cotangents[0]])])
     }
 
     fn lower(&self, wanted: &Wanted) -> Lowered {

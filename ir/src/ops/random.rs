@@ -24,7 +24,8 @@ impl Operation for Random {
     }
 
     fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
-        let salt = self.salt.evaluate(e.symbols).ok_or_else(|| format!("`{}` has no value here", self.salt))?;
+        let salt =
+            self.salt.evaluate(e.symbols).ok_or_else(|| format!("`{}` has no value here", self.salt))?;
         let key = [e.operands[0].data[0] as u32, e.operands[1].data[0] as u32];
         let shape = e.shape(0)?;
         let size: usize = shape.iter().product();

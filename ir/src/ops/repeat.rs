@@ -31,7 +31,12 @@ impl Loop {
         }
     }
 
-    fn check_params(&self, operands: &[Type], params: &[Value], function: &Function) -> Result<(), TypeError> {
+    fn check_params(
+        &self,
+        operands: &[Type],
+        params: &[Value],
+        function: &Function,
+    ) -> Result<(), TypeError> {
         if params.len() != operands.len() {
             let (found, wanted) = (params.len(), operands.len());
             return Err(TypeError::new(format!("its body takes {found} values, the loop gives {wanted}")));
@@ -49,7 +54,7 @@ impl Operation for Loop {
 
     fn infer(&self, operands: Operands) -> Result<Vec<Type>, TypeError> {
         let [body] = operands.blocks else { return Err(TypeError::new("has one body")) };
-        if operands.types.len() != self.carried + self.sliced {
+        if Some(operands.types.len()) != self.carried.checked_add(self.sliced) {
             return Err(TypeError::new("has an operand per carried and per sliced value"));
         }
         self.check_params(operands.types, &body.params, operands.function)?;

@@ -44,8 +44,15 @@ impl Operation for Reshape {
     fn examples() -> Vec<Example> {
         let dims = |values: &[i64]| values.iter().map(|value| Dim::constant(*value)).collect::<Vec<_>>();
         let values = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0];
-        let from = |shape, to: &[i64]| Example::new(Reshape { shape: dims(to) }, &[(shape, &values[..])], &[&values]);
-        vec![from(&[2, 3], &[3, 2]), from(&[6], &[1, 2, 3]), from(&[2, 1, 3], &[6]), from(&[3, 2], &[1, 3, 2, 1])]
+        let from = |shape, to: &[i64]| {
+            Example::new(Reshape { shape: dims(to) }, &[(shape, &values[..])], &[&values])
+        };
+        vec![
+            from(&[2, 3], &[3, 2]),
+            from(&[6], &[1, 2, 3]),
+            from(&[2, 1, 3], &[6]),
+            from(&[3, 2], &[1, 3, 2, 1]),
+        ]
     }
 }
 

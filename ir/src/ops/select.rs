@@ -34,7 +34,8 @@ impl Operation for Select {
     }
 
     fn examples() -> Vec<Example> {
-        let operands: [(&[usize], &[f64]); 3] = [(&[2], &[1.0, 0.0]), (&[2], &[1.0, 2.0]), (&[2], &[3.0, 4.0])];
+        let operands: [(&[usize], &[f64]); 3] =
+            [(&[2], &[1.0, 0.0]), (&[2], &[1.0, 2.0]), (&[2], &[3.0, 4.0])];
         vec![Example::new(Select, &operands, &[&[1.0, 4.0]]).with(0, DType::Bool)]
     }
 }

@@ -34,6 +34,9 @@ impl Takes {
     }
 }
 
+/// The longest step that slices and windows take.
+pub(super) const LONGEST: i64 = 1 << 31;
+
 /// The same type without a pattern.
 pub(super) fn dense(ty: &Type) -> Type {
     Type::new(ty.dtype, ty.shape.clone())
@@ -118,7 +121,7 @@ pub(super) fn inverse(axes: &[usize]) -> Vec<usize> {
     inverse
 }
 
-/// Refuses an index of the wrong shape rule: a position operand is i32.
+/// Refuses positions that are not i32.
 pub(super) fn positions(ty: &Type) -> Result<(), TypeError> {
     expect("positions", ty, DType::I32)
 }

@@ -27,9 +27,13 @@ impl Operation for Shl {
 
     fn examples() -> Vec<Example> {
         vec![
-            Example::new(Shl, &[(&[3], &[1.0, 3.0, 1.0]), (&[3], &[4.0, 31.0, 33.0])], &[&[16.0, 2147483648.0, 2.0]])
-                .with(0, DType::U32)
-                .with(1, DType::U32),
+            Example::new(
+                Shl,
+                &[(&[3], &[1.0, 3.0, 1.0]), (&[3], &[4.0, 31.0, 33.0])],
+                &[&[16.0, 2147483648.0, 2.0]],
+            )
+            .with(0, DType::U32)
+            .with(1, DType::U32),
         ]
     }
 }

@@ -27,7 +27,7 @@ impl Slice {
     }
 
     fn check(&self, axis: usize, size: &Dim) -> Result<(), TypeError> {
-        if self.steps[axis] == 0 {
+        if !(1..=shape::LONGEST).contains(&self.steps[axis].saturating_abs()) {
             return Err(TypeError::new("needs steps other than 0"));
         }
         let constants = self.ends(axis).map(|end| end.as_constant());
@@ -68,7 +68,8 @@ impl Operation for Slice {
     }
 
     fn evaluate(&self, e: &Evaluation) -> Result<Vec<Array>, String> {
-        let starts: Vec<i64> = (0..self.starts.len()).map(|axis| self.bounds(e, axis)).collect::<Result<_, _>>()?;
+        let starts: Vec<i64> =
+            (0..self.starts.len()).map(|axis| self.bounds(e, axis)).collect::<Result<_, _>>()?;
         let mut source = vec![0; starts.len()];
         let element = |index: &[usize]| {
             for axis in 0..index.len() {
@@ -86,9 +87,8 @@ impl Operation for Slice {
         for axis in 0..self.steps.len() {
             dx = spread(node.b, dx, axis, self.steps[axis].abs());
         }
-        let low: Vec<Dim> = (0..shape.len())
-            .map(|axis| self.ends(axis)[usize::from(self.steps[axis] < 0)].clone())
-            .collect();
+        let low: Vec<Dim> =
+            (0..shape.len()).map(|axis| self.ends(axis)[usize::from(self.steps[axis] < 0)].clone()).collect();
         let sizes = node.b.ty(dx).shape.clone();
         let high = (0..shape.len()).map(|axis| &(&shape[axis] - &low[axis]) - &sizes[axis]).collect();
         Gradient::from([node.b.apply(Pad { low, high, value: 0.0 }, &[dx])])

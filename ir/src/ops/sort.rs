@@ -25,7 +25,13 @@ pub(super) fn each_line(x: &Array, axis: usize, mut visit: impl FnMut(&[usize]))
 }
 
 /// `base` with `updates` added along `axis`, each at its own of `positions`.
-pub(super) fn add_along(b: &mut Builder, base: Value, positions: Value, updates: Value, axis: usize) -> Value {
+pub(super) fn add_along(
+    b: &mut Builder,
+    base: Value,
+    positions: Value,
+    updates: Value,
+    axis: usize,
+) -> Value {
     let rank = b.ty(base).rank();
     let (there, back) = shape::to_last(axis, rank);
     let [base, positions, updates] = [base, positions, updates].map(|x| b.permute(x, there.clone()));

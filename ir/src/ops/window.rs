@@ -18,13 +18,16 @@ pub struct Window {
 
 /// How many windows fit.
 pub(super) fn count(length: &Dim, size: &Dim, stride: i64, dilation: i64) -> Result<Dim, TypeError> {
-    if stride < 1 || dilation < 1 {
+    if ![stride, dilation].iter().all(|step| (1..=shape::LONGEST).contains(step)) {
         return Err(TypeError::new("needs a positive stride and dilation"));
     }
     let reach = &Dim::constant(dilation) * &(size - &Dim::one());
     let left = &(length - &reach) - &Dim::one();
     if left.as_constant().is_some_and(|left| left < 0) {
-        return Err(TypeError::new(format!("a window of reach {} does not fit {length}", reach + Dim::one())));
+        return Err(TypeError::new(format!(
+            "a window of reach {} does not fit {length}",
+            reach + Dim::one()
+        )));
     }
     Ok(&left.floor_div(&Dim::constant(stride)) + &Dim::one())
 }
