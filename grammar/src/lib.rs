@@ -10,6 +10,7 @@
 
 mod brackets;
 mod expected;
+mod format;
 pub mod limits;
 mod names;
 mod nearest;
@@ -19,5 +20,6 @@ pub mod syntax;
 mod tokens;
 mod tree;
 
+pub use format::format;
 pub use parse::parse;
 pub use tokens::{RESERVED, STARTERS, TokenKind, is_reserved, tokens};
