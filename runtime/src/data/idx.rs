@@ -86,8 +86,7 @@ fn fields_of(source: &Path) -> Result<BTreeMap<String, Vec<Part>>, DataError> {
 fn field_of(name: &str) -> Option<(String, bool)> {
     let name = name.strip_suffix(".gz").unwrap_or(name);
     for (mark, field) in [("images", "image"), ("labels", "label")] {
-        if let Some((part, rest)) = name.split_once(mark).filter(|(_, rest)| rest.contains("idx")) {
-            let _ = rest;
+        if let Some((part, _)) = name.split_once(mark).filter(|(_, rest)| rest.contains("idx")) {
             return Some((field.into(), part.contains("t10k") || part.contains("test")));
         }
     }

@@ -2,10 +2,10 @@
 //! allocates nothing; dropping the loader closes the channels, which ends the thread, and waits for it.
 
 use super::DataError;
-use super::Dataset;
 use super::batch::BatchBuffers;
-use super::order::{Position, Sampler};
+use super::order::{Order, Position, Sampler};
 use super::split::Samples;
+use super::{Dataset, Feeding};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
@@ -65,6 +65,22 @@ impl Source {
 }
 
 impl Loader {
+    /// The batches that training meets from a position on; `seed` is the run's, used where the data name none.
+    ///
+    /// The order depends on the seed and the data only: neither the batches prepared ahead nor a resumption change it.
+    pub fn train(dataset: Arc<dyn Dataset>, feeding: &Feeding, seed: u64, from: Position) -> Loader {
+        let seed = feeding.seed.unwrap_or(seed);
+        let order = if feeding.shuffle { Order::Shuffled { seed } } else { Order::Sequential };
+        let sampler = Sampler::new(dataset.split().train.clone(), order, from);
+        Loader::endless(dataset, sampler, feeding.batch)
+    }
+
+    /// One pass over the held-out part; ends at once if nothing is held out.
+    pub fn validate(dataset: Arc<dyn Dataset>, batch: usize) -> Loader {
+        let samples = dataset.split().held_out.clone();
+        Loader::pass(dataset, samples, batch)
+    }
+
     /// Full batches without end, from the sampler's position.
     pub fn endless(dataset: Arc<dyn Dataset>, sampler: Sampler, batch: usize) -> Loader {
         Loader::start(dataset, Source::Endless(sampler), batch)
@@ -149,7 +165,7 @@ impl Drop for Loader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::{Facts, Field, Order, Split};
+    use crate::data::{Facts, Field, Split};
     use nnc_ir::DType;
     use std::sync::Mutex;
 
@@ -218,6 +234,22 @@ mod tests {
         assert_eq!(first.position(), Position { epoch: 1, drawn: 5 });
         let mut resumed = endless(&dataset, first.position());
         assert_eq!([next(&mut resumed), next(&mut resumed), next(&mut resumed)], expected[5..]);
+    }
+
+    #[test]
+    fn the_seed_of_the_data_comes_before_that_of_the_run() {
+        let first = |feeding: Feeding, run| {
+            next(&mut Loader::train(numbers(50, 99), &feeding, run, Position::default()))
+        };
+        let feeding = |shuffle, seed| Feeding { batch: 20, shuffle, seed };
+        assert_eq!(first(feeding(true, Some(1)), 2), first(feeding(true, None), 1));
+        assert_ne!(first(feeding(true, None), 2), first(feeding(true, None), 1));
+        assert_eq!(first(feeding(false, None), 2), (0..20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn nothing_held_out_ends_validation_at_once() {
+        assert!(Loader::validate(numbers(5, 99), 2).next_batch().unwrap().is_none());
     }
 
     #[test]

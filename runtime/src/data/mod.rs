@@ -132,7 +132,10 @@ pub fn open_like(
     spec.feeding()?;
     match kind.reader {
         Reader::Text => Ok(Box::new(text::open(spec, overrides, facts)?)),
-        Reader::Columns(read) => Ok(Box::new(Table::new(columns(spec, overrides, facts, read)?, spec)?)),
+        Reader::Columns(read) => {
+            let found = columns(spec, overrides, facts, read)?;
+            Ok(Box::new(Table::new(found, spec).map_err(|error| in_source(error, spec, overrides))?))
+        }
     }
 }
 
@@ -158,6 +161,13 @@ fn columns(
         }
     }
     Ok(found)
+}
+
+/// Names the source in an error about the data as a whole.
+fn in_source(error: DataError, spec: &DataSpec, overrides: &BTreeMap<String, PathBuf>) -> DataError {
+    let source = overrides.get("data").map_or(Path::new(&spec.source), PathBuf::as_path);
+    let path = error.path.or(source.exists().then(|| source.to_path_buf()));
+    DataError { path, ..error }
 }
 
 /// A source that cannot be opened can be given on the command line.

@@ -92,11 +92,13 @@ impl DataSpec {
 
     /// How samples are handed to training.
     pub fn feeding(&self) -> Result<Feeding, DataError> {
-        Ok(Feeding {
-            batch: self.size("batch")?.unwrap_or(DEFAULT_BATCH),
-            shuffle: self.bool("shuffle")?.unwrap_or(true),
-            seed: self.count("seed")?,
-        })
+        let whole = self.bool("whole")?.unwrap_or(false);
+        let batch = self.size("batch")?.unwrap_or(if whole { 1 } else { DEFAULT_BATCH });
+        if whole && (batch > 1 || self.options.contains_key("held_out")) {
+            let message = "with `whole: true` there is one sample: neither `batch` nor `held_out` divides it";
+            return Err(DataError::in_options("data::option", message));
+        }
+        Ok(Feeding { batch, shuffle: self.bool("shuffle")?.unwrap_or(true), seed: self.count("seed")? })
     }
 
     /// The share or number of samples held out for validation, if the program says.
@@ -191,6 +193,14 @@ mod tests {
         let message = spec.feeding().unwrap_err().to_string();
         assert_eq!(message, "`batch` of `idx` is an int from 1 to 4294967295; here it is an int 0");
         assert_eq!(DataSpec::new("idx", "d").feeding().unwrap().batch, DEFAULT_BATCH);
+    }
+
+    #[test]
+    fn a_whole_is_one_sample() {
+        let spec = DataSpec::new("npz", "a.npz").with("whole", Value::Bool(true));
+        assert_eq!(spec.feeding().unwrap().batch, 1);
+        assert!(spec.clone().with("batch", Value::Int(2)).feeding().is_err());
+        assert!(spec.with("held_out", Value::Int(1)).feeding().is_err());
     }
 
     #[test]

@@ -120,7 +120,8 @@ fn border(count: u64, held_out: HeldOut, unit: &str) -> Result<u64, DataError> {
             HeldOut::Share(share) => format!("{}%", share * 100.0),
         };
         let message = format!("of {count} {unit}, holding out {held} leaves none for training");
-        DataError::in_options("data::small", message).help("lower `held_out`")
+        DataError::in_options("data::small", message)
+            .help("give more data, or lower `held_out`; 0 holds out nothing")
     })
 }
 

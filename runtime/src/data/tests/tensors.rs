@@ -25,7 +25,7 @@ fn tensors_are_fields_and_their_first_axis_counts_samples() {
 fn a_scalar_is_no_field_of_samples_but_part_of_a_whole() {
     let folder = Folder::new();
     let spec = spec("safetensors", &file(&folder, &[("s", HostTensor::scalar(2.5f32))]));
-    assert!(refused(plain(&spec)).starts_with("field `s` has no axes"));
+    assert!(refused(plain(&spec)).contains(": field `s` has no axes"));
     let whole = plain(&spec.with("whole", Value::Bool(true))).unwrap();
     assert_eq!(field(&*whole, "s", &[0]), [2.5]);
 }
