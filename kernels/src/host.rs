@@ -279,7 +279,7 @@ mod scalar {
         log_f32: f32 = libm::logf;
         sin_f32: f32 = libm::sinf;
         cos_f32: f32 = libm::cosf;
-        tanh_f32: f32 = libm::tanhf;
+        tanh_f32: f32 = special::tanh_f32;
         erf_f32: f32 = libm::erff;
         lgamma_f32: f32 = special::lgamma_f32;
         digamma_f32: f32 = special::digamma_f32;
