@@ -335,13 +335,26 @@ impl Dim {
 
     /// A proved lower bound, if one is found.
     pub fn lower_bound(&self, ranges: &Ranges) -> Option<i64> {
-        let mut dim = self.clone();
-        for symbol in ranges.order.iter().rev() {
-            let (min, max) = ranges.get(symbol)?;
-            dim = dim.bound_symbol(symbol, min, max.as_ref())?;
+        self.lower(ranges, ranges.order.len(), 24)
+    }
+
+    /// A lower bound once the symbols from `left` on are gone; tries `effort` replacements of atoms at most.
+    fn lower(&self, ranges: &Ranges, left: usize, effort: usize) -> Option<i64> {
+        let alternatives = if effort == 0 { Vec::new() } else { self.lower_by_atom(ranges) };
+        let better = alternatives.iter().filter_map(|dim| dim.lower(ranges, left, effort / 2)).max();
+        if better.is_some() {
+            return better;
         }
+        let Some(symbol) = left.checked_sub(1).map(|place| &ranges.order[place]) else {
+            return self.lower_without_symbols(ranges);
+        };
+        let (min, max) = ranges.get(symbol)?;
+        self.bound_symbol(symbol, min, max.as_ref())?.lower(ranges, left - 1, effort)
+    }
+
+    fn lower_without_symbols(&self, ranges: &Ranges) -> Option<i64> {
         let mut total = 0i64;
-        for (monomial, coefficient) in dim.terms() {
+        for (monomial, coefficient) in self.terms() {
             if monomial.is_empty() {
                 total = total.checked_add(coefficient)?;
             } else if coefficient < 0 {
@@ -352,6 +365,31 @@ impl Dim {
             }
         }
         Some(total)
+    }
+
+    /// Dims that are smaller, with one atom replaced by something it never exceeds (or falls below).
+    fn lower_by_atom(&self, ranges: &Ranges) -> Vec<Dim> {
+        for (monomial, coefficient) in self.terms() {
+            for (place, atom) in monomial.iter().enumerate() {
+                let Some(bounds) = atom.bounds(coefficient) else { continue };
+                let mut cofactor = monomial.clone();
+                cofactor.remove(place);
+                if !cofactor.iter().all(|atom| atom_is_natural(atom, ranges)) {
+                    continue;
+                }
+                let rest = self - &Dim::term(monomial, coefficient);
+                let cofactor = Dim::term(&cofactor, 1);
+                return bounds.iter().map(|bound| &rest + &(bound * &cofactor)).collect();
+            }
+        }
+        Vec::new()
+    }
+
+    /// `coefficient * monomial`; the monomial is sorted.
+    pub fn term(monomial: &Monomial, coefficient: i64) -> Dim {
+        let mut dim = Dim::zero();
+        dim.add_term(monomial.clone(), coefficient);
+        dim
     }
 
     /// Replaces `symbol` by the bound that makes each term smallest.
@@ -420,6 +458,23 @@ impl Dim {
 }
 
 impl Atom {
+    /// Dims that `coefficient * self` is never below.
+    fn bounds(&self, coefficient: i64) -> Option<Vec<Dim>> {
+        let times = |dim: &Dim| &Dim::constant(coefficient) * dim;
+        match self {
+            Atom::Min(p, q) if coefficient < 0 => Some(vec![times(p), times(q)]),
+            Atom::Max(p, q) if coefficient > 0 => Some(vec![times(p), times(q)]),
+            Atom::Mod(_, q) if coefficient < 0 && q.as_constant().is_none() => {
+                Some(vec![times(&(&**q - &Dim::one()))])
+            }
+            Atom::Floor(p, q) if coefficient < 0 => {
+                let divisor = q.as_constant().filter(|divisor| *divisor > 0 && coefficient % divisor == 0)?;
+                Some(vec![&Dim::constant(coefficient / divisor) * p])
+            }
+            _ => None,
+        }
+    }
+
     fn substitute(&self, with: &dyn Fn(&Symbol) -> Option<Dim>) -> Dim {
         match self {
             Atom::Symbol(symbol) => with(symbol).unwrap_or_else(|| Dim::atom(self.clone())),
@@ -632,6 +687,31 @@ mod tests {
             assert_eq!(p.floor_div(&q).evaluate(&value), Some(whole.div_euclid(4)));
             assert_eq!(p.modulo(&q).evaluate(&value), Some(whole.rem_euclid(4)));
         }
+    }
+
+    #[test]
+    fn bounds_see_through_minima_floors_and_mods() {
+        let mut ranges = Ranges::new();
+        let (n, tile) = (s("n"), Dim::constant(64));
+        ranges.state(Symbol::new("n"), Dim::one(), None);
+        ranges.counter(&Symbol::new("t"), &n.ceil_div(&tile));
+        let start = &tile * &s("t");
+        ranges.counter(&Symbol::new("i"), &tile.minimum(&(&n - &start)));
+        assert!((&start + &s("i")).is_within(&n, &ranges));
+        assert!(!(&start + &s("i")).is_within(&(&n - &Dim::one()), &ranges));
+
+        ranges.counter(
+            &Symbol::new("w"),
+            &((&n - &Dim::constant(3)).floor_div(&Dim::constant(2)) + Dim::one()),
+        );
+        ranges.counter(&Symbol::new("a"), &Dim::constant(3));
+        let place = Dim::constant(2) * s("w") + s("a");
+        assert!(place.is_within(&n, &ranges));
+        assert!(!(place + Dim::one()).is_within(&n, &ranges));
+
+        let turned = s("x").modulo(&n) * s("c") + s("y").modulo(&s("c"));
+        ranges.state(Symbol::new("c"), Dim::one(), None);
+        assert!(turned.is_within(&(&n * &s("c")), &ranges));
     }
 
     #[test]

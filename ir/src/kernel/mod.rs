@@ -5,10 +5,18 @@
 
 pub mod cfamily;
 pub mod half;
+mod interpret;
+mod proof;
 pub mod scalar;
 pub mod special;
+pub mod text;
+mod typing;
+mod verify;
 
+pub use interpret::interpret;
 pub use scalar::{Compare, Scalar};
+pub use typing::MemoryInfo;
+pub use verify::{Report, verify};
 
 use crate::ops::Fold;
 use crate::{DType, Dim, Symbol};

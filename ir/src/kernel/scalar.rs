@@ -233,6 +233,20 @@ impl Scalar {
         }
     }
 
+    /// Whether it takes operands of this element type (as the last one, for `Select`).
+    pub fn accepts(self, dtype: DType) -> bool {
+        match self {
+            Scalar::Add | Scalar::Sub | Scalar::Mul | Scalar::Div | Scalar::Rem => dtype != DType::Bool,
+            Scalar::Min | Scalar::Max => dtype != DType::Bool,
+            Scalar::Neg | Scalar::Abs | Scalar::Sign => dtype.is_float() || dtype == DType::I32,
+            Scalar::And | Scalar::Or | Scalar::Xor | Scalar::Not => !dtype.is_float(),
+            Scalar::Shl | Scalar::Shr | Scalar::Popcount => matches!(dtype, DType::I32 | DType::U32),
+            Scalar::Compare(_) | Scalar::Select | Scalar::Cast(_) => true,
+            Scalar::Bitcast(to) => to.size() == dtype.size(),
+            _ => dtype.is_float(),
+        }
+    }
+
     /// The element type of the result, for operands of `dtype` (of the last one, for `Select`).
     pub fn result(self, dtype: DType) -> DType {
         match self {

@@ -210,6 +210,15 @@ impl Fold {
         }
     }
 
+    /// One step of a fold of `dtype` elements: integers wrap.
+    pub fn step(self, a: f64, b: f64, dtype: DType) -> f64 {
+        match self {
+            Fold::Add => Scalar::Add.evaluate(&[a, b], dtype),
+            Fold::Mul => Scalar::Mul.evaluate(&[a, b], dtype),
+            _ => self.apply(a, b),
+        }
+    }
+
     /// Name in the IR text.
     pub fn name(self) -> &'static str {
         match self {

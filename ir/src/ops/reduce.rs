@@ -22,15 +22,6 @@ pub(super) fn check_fold(fold: Fold, dtype: DType) -> Result<(), TypeError> {
     Err(TypeError::new(format!("cannot fold {dtype} with `{}`", fold.name())))
 }
 
-/// One step of a fold of `dtype` elements.
-pub(super) fn step(fold: Fold, a: f64, b: f64, dtype: DType) -> f64 {
-    match fold {
-        Fold::Add => Scalar::Add.evaluate(&[a, b], dtype),
-        Fold::Mul => Scalar::Mul.evaluate(&[a, b], dtype),
-        _ => fold.apply(a, b),
-    }
-}
-
 /// Row-major numbers along `axes`, in a tensor of type `ty`.
 pub(super) fn places(b: &mut Builder, ty: &Type, axes: &[usize]) -> Value {
     let mut place = None;
@@ -112,7 +103,7 @@ impl Operation for Reduce {
         for value in &x.data {
             let place: Vec<usize> = kept.iter().map(|axis| index[*axis]).collect();
             let offset = result.offset(&place);
-            result.data[offset] = step(self.fold, result.data[offset], *value, dtype);
+            result.data[offset] = self.fold.step(result.data[offset], *value, dtype);
             crate::array::advance(&mut index, &x.shape);
         }
         Ok(vec![result])

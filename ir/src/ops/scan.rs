@@ -67,7 +67,7 @@ impl Operation for Scan {
             let mut running = self.fold.identity_of(dtype);
             for place in 0..offsets.len() {
                 let place = if self.reverse { offsets.len() - 1 - place } else { place };
-                running = reduce::step(self.fold, running, result.data[offsets[place]], dtype);
+                running = self.fold.step(running, result.data[offsets[place]], dtype);
                 result.data[offsets[place]] = running;
             }
         });

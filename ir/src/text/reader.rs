@@ -116,6 +116,24 @@ impl Reader {
         Ok(number)
     }
 
+    /// Whether a word such as `b12` is next, for the letter `b`.
+    pub fn sees_numbered(&self, letter: &str) -> bool {
+        self.peek_numbered(letter).is_some()
+    }
+
+    fn peek_numbered(&self, letter: &str) -> Option<u32> {
+        let Some(Token::Word(word)) = self.peek() else { return None };
+        word.strip_prefix(letter).filter(|digits| digits.chars().all(|c| c.is_ascii_digit()))?.parse().ok()
+    }
+
+    /// Takes a word such as `b12`, for the letter `b`.
+    pub fn numbered(&mut self, letter: &str) -> Result<u32, ParseError> {
+        let number = self.peek_numbered(letter);
+        let number = number.ok_or_else(|| self.error(format!("expected `{letter}` and a number")))?;
+        self.at += 1;
+        Ok(number)
+    }
+
     /// Reads items between `open` and `close`, separated by commas.
     pub fn list<T>(
         &mut self,
