@@ -6,7 +6,9 @@
 
 use crate::error::Emit;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, InstBuilder, SigRef, StackSlot, StackSlotData, StackSlotKind, Type, Value, types};
+use cranelift_codegen::ir::{
+    Block, InstBuilder, SigRef, StackSlot, StackSlotData, StackSlotKind, Type, Value, types,
+};
 use cranelift_frontend::{FunctionBuilder, Variable};
 use nnc_ir::kernel::{BufferId, Kernel, Var};
 use nnc_ir::ops::Fold;

@@ -89,7 +89,9 @@ impl Emitter<'_, '_> {
             (Pattern::Linear(slope), Some(group)) if matches!(dtype, DType::I32 | DType::U32) => {
                 Ok(Number::many(dtype, self.counting(dim, &slope, &group)?))
             }
-            (Pattern::Linear(slope), Some(group)) if dtype == DType::F32 => self.counting_floats(dim, &slope, &group),
+            (Pattern::Linear(slope), Some(group)) if dtype == DType::F32 => {
+                self.counting_floats(dim, &slope, &group)
+            }
             _ => self.by_lane(&[], &[], |e, _| e.dim_number(dim, dtype)),
         }
     }

@@ -140,7 +140,13 @@ impl Emitter<'_, '_> {
 
     /// Whether a linear guard holds at both ends of the group (then it does between them), and whether both ends fail on
     /// the same side (then all fail).
-    fn ends(&mut self, dim: &Dim, dim_pattern: Pattern, bound: &Dim, bound_pattern: Pattern) -> Emit<(Value, Value)> {
+    fn ends(
+        &mut self,
+        dim: &Dim,
+        dim_pattern: Pattern,
+        bound: &Dim,
+        bound_pattern: Pattern,
+    ) -> Emit<(Value, Value)> {
         let (first, limit) = (self.dim(dim)?, self.dim(bound)?);
         let (last, last_limit) = (self.last(first, dim_pattern)?, self.last(limit, bound_pattern)?);
         let room = |e: &mut Self, value: Value, limit: Value| {

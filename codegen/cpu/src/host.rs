@@ -4,8 +4,8 @@ use crate::emitter::{Emitter, Number};
 use crate::error::Emit;
 use crate::memory::plain;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, MemFlagsData, SigRef, Type, Value, types};
-use nnc_ir::kernel::{Gemm, Matrix, Scalar};
 use nnc_ir::DType;
+use nnc_ir::kernel::{Gemm, Matrix, Scalar};
 use nnc_kernels::host::{GemmArgs, HostFn, Signature};
 use std::mem::offset_of;
 

@@ -68,8 +68,7 @@ pub struct CompiledKernel {
 
 /// Compiles one kernel for processors of `level`.
 pub fn compile(kernel: &Kernel, level: CpuLevel) -> Result<CompiledKernel, Unsupported> {
-    let code = emit(kernel, level)
-        .map_err(|message| Unsupported { kernel: kernel.name.clone(), message })?;
+    let code = emit(kernel, level).map_err(|message| Unsupported { kernel: kernel.name.clone(), message })?;
     Ok(CompiledKernel { name: kernel.name.clone(), level, code })
 }
 
@@ -114,7 +113,8 @@ fn emit(kernel: &Kernel, level: CpuLevel) -> Result<Vec<u8>, String> {
     let isa = target::isa(level)?;
     let function = function::print(kernel, &*isa, target::has_fma(level))?;
     let mut context = Context::for_function(function);
-    let compiled = context.compile(&*isa, &mut ControlPlane::default()).map_err(|error| error.inner.to_string())?;
+    let compiled =
+        context.compile(&*isa, &mut ControlPlane::default()).map_err(|error| error.inner.to_string())?;
     match compiled.buffer.relocs() {
         [] => Ok(compiled.code_buffer().to_vec()),
         [first, ..] => Err(format!("the code would need a relocation: {:?}", first.target)),

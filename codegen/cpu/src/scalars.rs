@@ -140,7 +140,11 @@ impl Emitter<'_, '_> {
         let any = self.any(is_large);
         let values = self.branch(
             any,
-            |e| (0..if ty.is_vector() { LANES } else { 1 }).try_fold(x, |all, lane| e.host_lane(host, all, lane)).map(|v| vec![v]),
+            |e| {
+                (0..if ty.is_vector() { LANES } else { 1 })
+                    .try_fold(x, |all, lane| e.host_lane(host, all, lane))
+                    .map(|v| vec![v])
+            },
             |e| Ok(vec![e.sin_f32(x, shift)]),
         )?;
         Ok(values[0])

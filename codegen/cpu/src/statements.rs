@@ -68,11 +68,8 @@ impl Emitter<'_, '_> {
         constant: Option<i64>,
         body: &[Statement],
     ) -> Emit<()> {
-        let any = self.b.ins().icmp_imm_s(
-            cranelift_codegen::ir::condcodes::IntCC::SignedGreaterThan,
-            count,
-            0,
-        );
+        let any =
+            self.b.ins().icmp_imm_s(cranelift_codegen::ir::condcodes::IntCC::SignedGreaterThan, count, 0);
         self.branch(
             any,
             |e| {
