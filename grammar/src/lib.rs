@@ -19,6 +19,8 @@ mod slips;
 pub mod syntax;
 mod tokens;
 mod tree;
+#[cfg(test)]
+mod whole;
 
 pub use format::format;
 pub use parse::parse;

@@ -5,7 +5,7 @@
 use super::doc::{Doc, concat, pad, text};
 
 /// The most blanks that alignment adds to a line.
-const SPREAD: usize = 20;
+const SPREAD: usize = 16;
 
 /// Lines that may align.
 #[derive(Clone, Copy, PartialEq)]

@@ -124,14 +124,22 @@ impl Pen<'_> {
         }
         let first =
             spine.last().and_then(|expr| operands(expr)).map_or_else(empty, |(left, _)| self.expr(left));
-        let mut parts = vec![first];
+        // A line of the author's is a group: a break inside one leaves the others whole.
+        let (mut rows, mut row) = (Vec::new(), vec![first]);
         for expr in spine.into_iter().rev() {
             if let Some((_, right)) = operands(expr) {
-                parts.push(self.link(level, right));
+                if level == Level::Pipe && self.is_broken() {
+                    rows.push(std::mem::take(&mut row));
+                    row.extend([self.trailing(), hard()]);
+                    rows.push(std::mem::take(&mut row));
+                    row.extend([self.before(), self.expr(right)]);
+                } else {
+                    row.push(self.link(level, right));
+                }
             }
         }
-        let head = parts.remove(0);
-        group(concat([head, nest(concat(parts))]))
+        rows.push(row);
+        nest(concat(rows.into_iter().map(|row| group(concat(row)))))
     }
 
     /// Whether round brackets stand around all of `expr`.
@@ -146,7 +154,6 @@ impl Pen<'_> {
         let comment = self.trailing();
         match level {
             Level::Range => concat([comment, self.token(), self.expr(right)]),
-            Level::Pipe if self.is_broken() => concat([comment, hard(), self.before(), self.expr(right)]),
             Level::Pipe | Level::Or | Level::And => {
                 concat([comment, line(), self.before(), self.expr(right)])
             }
@@ -205,6 +212,9 @@ impl Pen<'_> {
         let comment = self.trailing();
         let moves = moves(value);
         let value = self.expr(value);
+        if comment.flat.is_none() {
+            return concat([text(" "), sign, comment, nest(concat([hard(), value]))]);
+        }
         let same = concat([text(" "), value.clone()]);
         let value = if moves { lines(vec![empty(), value], true, same) } else { same };
         concat([text(" "), sign, comment, value])

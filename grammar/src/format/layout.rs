@@ -114,11 +114,13 @@ impl Layout {
     }
 
     fn write(&mut self, text: &str, indent: usize) {
-        if text.is_empty() {
-            return;
-        }
         if self.full {
             self.newline(indent);
+        }
+        // Blanks separate words of one line; no line starts with them.
+        let text = if self.line.code.is_empty() { text.trim_start() } else { text };
+        if text.is_empty() {
+            return;
         }
         if self.line.code.is_empty() {
             self.space();

@@ -174,7 +174,7 @@ impl<'t> Pen<'t> {
         blanks: bool,
         mut each: impl FnMut(&mut Self, &T) -> Doc,
     ) -> Doc {
-        let open = self.token();
+        let open = concat([self.token(), self.trailing()]);
         let mut inner = Vec::new();
         for (at, item) in items.iter().enumerate() {
             inner.push(each(self, item));

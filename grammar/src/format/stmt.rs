@@ -118,7 +118,7 @@ impl Pen<'_> {
 
     /// Parameters in round brackets; one per line, they align.
     pub(super) fn params(&mut self, params: &[Field]) -> Doc {
-        let open = self.token();
+        let open = concat([self.token(), self.trailing()]);
         let (mut rows, mut ends) = (Vec::new(), Vec::new());
         for (at, param) in params.iter().enumerate() {
             rows.push(self.field_row(param));
