@@ -129,14 +129,15 @@ impl Column {
         match self.delivery {
             Delivery::Same => to.copy_from_slice(from),
             Delivery::Unit => {
-                for (unit, byte) in to.chunks_exact_mut(4).zip(from) {
-                    unit.copy_from_slice(&(f32::from(*byte) / 255.0).to_le_bytes());
+                let (units, _) = to.as_chunks_mut::<4>();
+                for (unit, byte) in units.iter_mut().zip(from) {
+                    *unit = (f32::from(*byte) / 255.0).to_le_bytes();
                 }
             }
             Delivery::Single => {
-                for (single, double) in to.chunks_exact_mut(4).zip(from.chunks_exact(8)) {
-                    let double = f64::from_le_bytes(double.try_into().expect("a chunk of eight"));
-                    single.copy_from_slice(&(double as f32).to_le_bytes());
+                let ((singles, _), (doubles, _)) = (to.as_chunks_mut::<4>(), from.as_chunks::<8>());
+                for (single, double) in singles.iter_mut().zip(doubles) {
+                    *single = (f64::from_le_bytes(*double) as f32).to_le_bytes();
                 }
             }
         }

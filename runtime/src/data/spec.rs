@@ -35,6 +35,10 @@ pub enum Value {
 }
 
 impl Value {
+    fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = self { Some(text) } else { None }
+    }
+
     fn kind(&self) -> &'static str {
         match self {
             Value::Bool(_) => "a bool",
@@ -163,8 +167,10 @@ impl DataSpec {
     /// An option that is a list of texts.
     pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<&str>>, DataError> {
         let Some(value) = self.options.get(name) else { return Ok(None) };
-        let as_text = |value| if let &Value::Text(ref text) = value { Some(text.as_str()) } else { None };
-        let texts = if let Value::List(values) = value { values.iter().map(as_text).collect() } else { None };
+        let texts = match value {
+            Value::List(values) => values.iter().map(Value::as_text).collect(),
+            _ => None,
+        };
         texts.map(Some).ok_or_else(|| self.wrong(name, "a list of texts", value))
     }
 

@@ -54,7 +54,7 @@ impl Samples {
     pub fn pass_len(&self) -> u64 {
         match self {
             Samples::Items(_) => self.positions(),
-            Samples::Windows { context, .. } => (self.positions() + context - 1) / context,
+            Samples::Windows { context, .. } => self.positions().div_ceil(*context),
         }
     }
 

@@ -70,15 +70,15 @@ impl Curve {
     {
         root.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(root)
-            .caption(&self.title, ("sans-serif", 20))
+            .caption(&self.title, ("sans-serif", 22))
             .margin(12)
             .margin_right(24)
-            .x_label_area_size(42)
-            .y_label_area_size(64)
+            .x_label_area_size(46)
+            .y_label_area_size(72)
             .build_cartesian_2d(steps.0..steps.1.max(steps.0 + 1.0), losses)?;
         let mut mesh = chart.configure_mesh();
-        mesh.x_desc("step").y_desc("loss").axis_desc_style(("sans-serif", 15));
-        mesh.label_style(("sans-serif", 13)).light_line_style(WHITE).bold_line_style(BLACK.mix(0.12));
+        mesh.x_desc("step").y_desc("loss").axis_desc_style(("sans-serif", 18));
+        mesh.label_style(("sans-serif", 16)).max_light_lines(0).bold_line_style(BLACK.mix(0.12));
         mesh.x_label_formatter(&|step| format!("{step:.0}"))
             .y_label_formatter(&|loss| short(*loss))
             .draw()?;
@@ -93,7 +93,7 @@ impl Curve {
         }
         if !(train.is_empty() && validation.is_empty()) {
             let mut labels = chart.configure_series_labels();
-            labels.position(SeriesLabelPosition::UpperRight).label_font(("sans-serif", 14));
+            labels.position(SeriesLabelPosition::UpperRight).label_font(("sans-serif", 16));
             labels.background_style(WHITE.mix(0.85)).border_style(BLACK.mix(0.3)).draw()?;
         }
         root.present()
