@@ -1,7 +1,7 @@
 //! Everything outside the compiler comes through here, so that the command line, an editor and tests share every line.
 
 use nnc_ir::DType;
-use std::collections::BTreeMap;
+pub use nnc_ir::training::{DataSource, Plain};
 
 /// One field of a data set, as a reader announces it.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,34 +12,15 @@ pub struct DataField {
     pub dtype: DType,
     /// Sizes of one sample.
     pub shape: Vec<usize>,
-    /// Number of distinct integers, where that is known (classes, vocabulary).
-    pub classes: Option<usize>,
 }
 
-/// A plain value: options of readers, settings of programs.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Plain {
-    /// An integer.
-    Int(i64),
-    /// A real number.
-    Real(f64),
-    /// A truth value.
-    Bool(bool),
-    /// A text.
-    Text(String),
-    /// A list.
-    List(Vec<Plain>),
-}
-
-/// A data source as a program names it: `text("input.txt", context: 64, batch: 12)`.
+/// What a reader says of a data set.
 #[derive(Clone, Debug, PartialEq, Default)]
-pub struct DataSource {
-    /// The reader: `text`, `idx`, ...
-    pub kind: String,
-    /// Its first argument.
-    pub source: String,
-    /// The others.
-    pub options: BTreeMap<String, Plain>,
+pub struct DataInfo {
+    /// Its fields.
+    pub fields: Vec<DataField>,
+    /// Number of samples.
+    pub samples: u64,
 }
 
 /// What the compiler asks of its surroundings.
@@ -48,5 +29,18 @@ pub trait World {
     fn read(&self, path: &str) -> Result<String, String>;
 
     /// The fields of a data source, if it can be opened now. `None` leaves types to the reader's signature.
-    fn data_fields(&self, source: &DataSource) -> Option<Vec<DataField>>;
+    fn data(&self, source: &DataSource) -> Option<DataInfo>;
+}
+
+/// A world with nothing in it: no local modules, no data.
+pub struct Nothing;
+
+impl World for Nothing {
+    fn read(&self, _: &str) -> Result<String, String> {
+        Err("there are no local files here".into())
+    }
+
+    fn data(&self, _: &DataSource) -> Option<DataInfo> {
+        None
+    }
 }

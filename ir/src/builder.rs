@@ -32,6 +32,13 @@ impl Builder {
         Builder { function, open: vec![Block::default()], span: Span::default() }
     }
 
+    /// Goes on with a finished function: its nodes are kept, its results are given anew.
+    pub fn reopen(mut function: Function) -> Builder {
+        let mut body = std::mem::take(&mut function.body);
+        body.results.clear();
+        Builder { function, open: vec![body], span: Span::default() }
+    }
+
     /// A parameter of the innermost open block.
     pub fn param(&mut self, ty: Type) -> Value {
         let value = self.function.fresh(ty);

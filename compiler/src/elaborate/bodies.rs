@@ -266,7 +266,7 @@ impl<'a> Elaborator<'a> {
         let live = tensor.axes.iter().any(|a| a.live.is_some()) || before.axes.len() != tensor.axes.len();
         let counted = before.axes.iter().any(|a| a.label) && before.axes.len() == tensor.axes.len();
         let differs = (0..before.axes.len().min(tensor.axes.len())).any(|a| before.axes[a].size != tensor.axes[a].size);
-        if differs && counted && self.loops.is_empty() && !live {
+        if differs && counted && !live {
             // A cache outside sessions takes the size of what was appended.
             return Val::Tensor(tensor);
         }

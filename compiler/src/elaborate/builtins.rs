@@ -45,6 +45,8 @@ pub const PRIMITIVES: &[(&str, &str)] = &[
     ("real", "`real(n)`: as real numbers of the network's precision"),
     ("random", "`random(like: x)`: uniform numbers in [0, 1) in the shape of x"),
     ("size", "`size[a](x)`: number of elements along axes; of all without a subscript"),
+    ("rank", "`rank(x)`: number of axes"),
+    ("longest", "`longest(x)`: size of the longest axis"),
     ("up", "`up(a, b)`: a / b rounded up"),
     ("pad", "`pad[a](x, n, value: 0)`: n further elements at both ends of axes; `after: m` differs at the end"),
     ("stop", "`stop(x)`: x, without gradient"),
@@ -135,6 +137,13 @@ impl<'a> Elaborator<'a> {
             },
             "random" => self.random(&args, span),
             "size" => self.size_of(&subscript, &args, scope, span),
+            "rank" | "longest" => match args.as_slice() {
+                [Given { value: Val::Tensor(x), .. }] if name == "rank" => Val::int(x.axes.len() as i64),
+                [Given { value: Val::Tensor(x), .. }] => {
+                    Val::Int(x.axes.iter().fold(Dim::one(), |most, a| most.maximum(&a.size)))
+                }
+                _ => self.argument_count(name, 1, &args, span),
+            },
             "up" => match args.as_slice() {
                 [Given { value: Val::Int(a), .. }, Given { value: Val::Int(b), .. }] => Val::Int(a.ceil_div(b)),
                 _ => self.argument_count(name, 2, &args, span),

@@ -69,6 +69,8 @@ impl<'a> Elaborator<'a> {
                 _ => self.apply(callee, args.into_iter().map(|g| g.value).collect(), span),
             },
             Val::Module(_) => self.apply(callee, args.into_iter().map(|g| g.value).collect(), span),
+            // A number stands for the constant function.
+            Val::Int(_) | Val::Real(_) => callee,
             other => {
                 let message = format!("{} cannot be called", other.describe());
                 self.fail(Diagnostic::error("role::wrong", span, message))

@@ -6,7 +6,7 @@ use super::values::{Binding, Func, Module, Recipe, Scope, Tensor, Val};
 use super::{Elaborator, Frame, LoopFrame};
 use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
-use nnc_ir::{DType, Dim, Symbol, Type, Value, ops};
+use nnc_ir::{Dim, Symbol, Value, ops};
 use std::rc::Rc;
 
 /// What changes from iteration to iteration.
@@ -82,6 +82,7 @@ impl<'a> Elaborator<'a> {
         let id = self.loop_count;
         let counter = Symbol::new(&format!("{name}.{id}"));
         self.ranges.counter(&counter, count);
+        self.counters.insert(id, counter.clone());
         let mut before: Vec<Tensor> = Vec::new();
         for (place, name) in carried {
             match self.carried_tensor(*place, name, span) {
@@ -495,18 +496,6 @@ impl<'a> Elaborator<'a> {
         self.base_cache = cache;
         self.depth -= 1;
         self.frames.pop();
-    }
-
-    /// A fresh tensor of constants in the type of another.
-    pub(crate) fn filled_like(&mut self, value: f64, like: &Tensor) -> Tensor {
-        let ty = Type::new(self.dtype(like), self.ty(like.value).shape.clone());
-        let value = self.b.fill(value, ty);
-        Tensor { value, ..like.clone() }
-    }
-
-    /// A number as an `i32[]` of the graph.
-    pub(crate) fn whole(&mut self, value: i64) -> Value {
-        self.b.fill(value as f64, Type::scalar(DType::I32))
     }
 }
 

@@ -7,15 +7,16 @@ pub mod axes;
 mod arithmetic;
 mod bodies;
 mod builtins;
-mod calls;
+pub(crate) mod calls;
 mod expressions;
+mod finish;
 mod folds;
 mod indices;
 mod loops;
 mod modules;
 mod policies;
 mod sheets;
-mod slots;
+pub(crate) mod slots;
 mod subscripts;
 mod types;
 pub mod values;
@@ -26,6 +27,7 @@ use nnc_base::{Diagnostic, Span};
 use nnc_ir::graph::Port;
 use nnc_ir::ops::Op;
 use nnc_ir::{Builder, DType, Dim, Ranges, Type, Value};
+pub(crate) use finish::{expression_text, select_text, slot_names, slots_of};
 use slots::SlotState;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -100,6 +102,7 @@ pub struct Elaborator<'a> {
     pub(crate) cells: Vec<Val<'a>>,
     pub(crate) loops: Vec<LoopFrame>,
     pub(crate) loop_count: usize,
+    pub(crate) counters: HashMap<usize, nnc_ir::Symbol>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) given: Vec<(Rc<str>, Val<'a>)>,
     pub(crate) index_vars: Vec<IndexVar>,
@@ -135,6 +138,7 @@ impl<'a> Elaborator<'a> {
             cells: Vec::new(),
             loops: Vec::new(),
             loop_count: 0,
+            counters: HashMap::new(),
             frames: vec![Frame { path: Rc::from(""), ..Frame::default() }],
             given: Vec::new(),
             index_vars: Vec::new(),

@@ -122,7 +122,7 @@ impl<'a> Elaborator<'a> {
         })
     }
 
-    fn selects(&mut self, select: &'a ast::Select, path: &str) -> bool {
+    pub(crate) fn selects(&mut self, select: &'a ast::Select, path: &str) -> bool {
         if let Some(axis) = &select.axis {
             let message = "policies on axes are not built yet";
             self.report(Diagnostic::error("support::axis", axis.span, message));

@@ -181,11 +181,19 @@ impl<'a> Elaborator<'a> {
         if let Some((terms, shift)) = self.affine(expr, scope) {
             return match terms.as_slice() {
                 [] => Place::Fixed(shift),
-                [(scale, var)] if scale.is_one() && shift.is_zero() => Place::Index(*var),
+                // `x[0 + t]` may run over a part of the axis; a bare index runs over all of it.
+                [(scale, var)]
+                    if scale.is_one()
+                        && shift.is_zero()
+                        && (matches!(expr.kind, ast::ExprKind::Name(_))
+                            || self.index_vars[*var].range.is_none()
+                            || self.index_vars[*var].range.as_ref() == Some(&tensor.axes[axis].size)) =>
+                {
+                    Place::Index(*var)
+                }
                 _ => Place::Affine { terms, shift },
             };
         }
-        let _ = (tensor, axis);
         match self.expr(expr, scope) {
             Val::Int(dim) => Place::Fixed(dim),
             Val::Index(var) => Place::Index(var),
@@ -301,9 +309,8 @@ impl<'a> Elaborator<'a> {
                 Some((t, after))
             }
             Place::Data(positions) => {
-                let t = self.gather(&t, axis, &positions, span)?;
-                // The gathered axis is gone; plain axes after it follow at its place.
-                let after = next(&t, axis);
+                let (t, behind) = self.gather_at(&t, axis, &positions, span)?;
+                let after = next(&t, behind);
                 Some((t, after))
             }
         }
@@ -560,6 +567,17 @@ impl<'a> Elaborator<'a> {
 
     /// Looks an axis up through positions that are data. Axes of one index or one name are shared.
     pub(crate) fn gather(&mut self, t: &Tensor, axis: usize, positions: &Tensor, span: Span) -> Option<Tensor> {
+        self.gather_at(t, axis, positions, span).map(|(tensor, _)| tensor)
+    }
+
+    /// The same, and the place of the first axis behind the positions.
+    fn gather_at(
+        &mut self,
+        t: &Tensor,
+        axis: usize,
+        positions: &Tensor,
+        span: Span,
+    ) -> Option<(Tensor, usize)> {
         let shared_with = |p: &Axis| {
             (0..t.axes.len()).find(|a| {
                 let x = &t.axes[*a];
@@ -596,6 +614,6 @@ impl<'a> Elaborator<'a> {
         let mut axes: Vec<Axis> = table_order[..at].iter().map(|a| t.axes[*a].clone()).collect();
         axes.extend(extra.iter().map(|p| positions.axes[*p].clone()));
         axes.extend(back.iter().map(|a| t.axes[*a].clone()));
-        Some(Tensor { value, axes, bound: t.bound.clone() })
+        Some((Tensor { value, axes, bound: t.bound.clone() }, at + extra.len()))
     }
 }

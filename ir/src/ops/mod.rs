@@ -283,6 +283,7 @@ pub trait Operation: Clone + Into<Op> {
     fn examples() -> Vec<Example>;
 }
 
+mod dims;
 mod elementwise;
 mod manual;
 pub(crate) mod shape;

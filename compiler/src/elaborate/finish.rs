@@ -1,0 +1,248 @@
+//! The ends of an elaboration: inputs, gradients of the trained weights, clipping, what the entry hands back.
+
+use super::Elaborator;
+use super::calls::Given;
+use super::slots::{OnWeight, Start};
+use super::values::{Scope, Tensor, Val};
+use crate::starts::SlotStart;
+use nnc_base::{Diagnostic, Span};
+use nnc_grammar::syntax as ast;
+use nnc_ir::graph::{Function, Port, Slot, SlotKind};
+use nnc_ir::plan::Guard;
+use nnc_ir::{DType, Dim, Symbol, Type, Value, ops};
+use std::rc::Rc;
+
+/// A finished entry, slots numbered as in this elaboration.
+pub(crate) struct Finished {
+    pub function: Function,
+    pub inputs: Vec<Port>,
+    pub outputs: Vec<Port>,
+    pub slots: Vec<Slot>,
+    pub starts: Vec<SlotStart>,
+    pub symbols: Vec<Symbol>,
+    pub guards: Vec<Guard>,
+    pub spans: Vec<(String, Span)>,
+    pub frozen: Vec<String>,
+    pub renamed: Vec<(String, String)>,
+}
+
+impl<'a> Elaborator<'a> {
+    /// A named input of the entry.
+    pub(crate) fn input(&mut self, name: &str, ty: &'a ast::Type, scope: &Rc<Scope<'a>>) -> Option<Tensor> {
+        let declared = self.declared(ty, scope, true)?;
+        let dtype = declared.dtype.unwrap_or(DType::F32);
+        let shape = declared.axes.iter().map(|a| a.size.clone()).collect();
+        let value = self.entry_param(Port::Named(name.to_string()), Type::new(dtype, shape));
+        self.b.function.values[value.0 as usize].name = Some(name.to_string());
+        let value = if dtype == DType::F32 && declared.dtype.is_none() { self.b.cast(value, self.precision) } else { value };
+        Some(Tensor { value, axes: declared.axes, bound: declared.bound })
+    }
+
+    /// The scope of a training program: outputs by name, `data`, `steps`.
+    pub(crate) fn train_scope(&self, outputs: &Val<'a>, data: Option<Val<'a>>, steps: i64) -> Rc<Scope<'a>> {
+        let scope = Scope::root(0);
+        if let Val::Record(members) = outputs {
+            members.iter().for_each(|(name, value)| scope.set(name, value.clone()));
+        }
+        scope.set("model", outputs.clone());
+        scope.set("data", data.unwrap_or(Val::Unknown));
+        scope.set("steps", Val::int(steps));
+        scope
+    }
+
+    pub(crate) fn is_float(&self, tensor: &Tensor) -> bool {
+        self.dtype(tensor).is_float()
+    }
+
+    /// Weights that train: floats that no line freezes, and that `trains` selects.
+    pub(crate) fn trained(&mut self, selects: Option<&[&'a ast::Select]>) -> Vec<usize> {
+        let mut trained = Vec::new();
+        for slot in 0..self.slots.len() {
+            if !self.float_weight(slot) || self.slots[slot].frozen || self.held_still(slot) {
+                continue;
+            }
+            let path = self.slots[slot].path.clone();
+            if selects.is_none_or(|selects| selects.iter().any(|s| self.selects(s, &path))) {
+                trained.push(slot);
+            }
+        }
+        trained
+    }
+
+    /// `free = false` in a policy: the weight itself never changes.
+    fn held_still(&self, slot: usize) -> bool {
+        self.slots[slot].policies.iter().any(|policy| {
+            matches!(
+                super::policies::entry(policy.decl, "free"),
+                Some(ast::Entry { code: ast::Code::Expr(ast::Expr { kind: ast::ExprKind::Name(name), .. }), .. })
+                    if name.text == "false"
+            )
+        })
+    }
+
+    /// Gives the optimizer to every trained weight whose policies have no `step`.
+    pub(crate) fn attach_optimizer(
+        &mut self,
+        trained: &[usize],
+        optimizer: Option<OnWeight<'a>>,
+        span: Span,
+    ) -> Option<()> {
+        for slot in trained {
+            if self.has_entry(*slot, "step") {
+                continue;
+            }
+            match &optimizer {
+                Some(policy) => self.slots[*slot].policies.push(policy.clone()),
+                None => {
+                    let path = self.slots[*slot].path.clone();
+                    let message = format!("`{path}` is trained, and no policy has `step`");
+                    self.report(Diagnostic::error("sparse::step", span, message).help("add `optimizer = AdamW(lr: 1e-3)`"));
+                    return None;
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Gradients of a scalar with respect to weights; a weight that none reaches is an error that shows the cuts.
+    pub(crate) fn gradients(&mut self, loss: Value, trained: &[usize]) -> Option<Vec<Value>> {
+        let wrt: Vec<Value> = trained.iter().filter_map(|slot| self.slots[*slot].values[0]).collect();
+        if wrt.len() != trained.len() {
+            return None;
+        }
+        let one = self.b.fill(1.0, Type::scalar(DType::F32));
+        match crate::differentiate::pullback(&mut self.b, &[(loss, one)], &wrt) {
+            Ok(gradients) => Some(gradients),
+            Err(cuts) => {
+                for cut in cuts {
+                    let Some(place) = wrt.iter().position(|v| *v == cut.value) else { continue };
+                    let state = &self.slots[trained[place]];
+                    let message = format!("`{}` is trained, but no gradient reaches it", state.path);
+                    let mut diagnostic = Diagnostic::error("grad::lost", state.span, message).here("declared here");
+                    for place in cut.places.iter().take(6) {
+                        diagnostic = diagnostic.label(place.span, format!("cut here: {}", place.reason));
+                    }
+                    let help = "freeze it in a sheet (`path : frozen`), or let it reach the loss";
+                    self.report(diagnostic.help(help));
+                }
+                None
+            }
+        }
+    }
+
+    /// Scales gradients so that their global norm is at most `limit`.
+    pub(crate) fn clip(&mut self, gradients: Vec<Value>, limit: Option<f64>) -> (Vec<Value>, Option<Value>) {
+        let Some(limit) = limit else { return (gradients, None) };
+        let Some(norm) = crate::entries::global_norm(&mut self.b, &gradients) else { return (gradients, None) };
+        let small = self.b.fill_like(1e-6, norm);
+        let safe = self.b.add(norm, small);
+        let most = self.b.fill_like(limit, norm);
+        let ratio = self.b.div(most, safe);
+        let one = self.b.fill_like(1.0, norm);
+        let factor = self.b.apply(ops::Minimum, &[ratio, one]);
+        let scaled = gradients
+            .into_iter()
+            .map(|gradient| {
+                let (dtype, shape) = (self.b.ty(gradient).dtype, self.b.ty(gradient).shape.clone());
+                let factor = self.b.cast(factor, dtype);
+                let factor = self.b.broadcast(factor, shape, Vec::new());
+                self.b.mul(gradient, factor)
+            })
+            .collect();
+        (scaled, Some(norm))
+    }
+
+    /// Slots with a new value: states (and caches of a session, and trained weights).
+    pub(crate) fn written_slots(&mut self, session: bool) -> Vec<(Port, Value)> {
+        let written: Vec<usize> = (0..self.slots.len())
+            .filter(|slot| self.slots[*slot].written)
+            .filter(|slot| session || self.slots[*slot].kind != SlotKind::Cache)
+            .filter(|slot| self.mode.training || self.slots[*slot].kind == SlotKind::Cache)
+            .collect();
+        written.into_iter().filter_map(|slot| self.slots[slot].values[0].map(|v| (Port::Slot(slot), v))).collect()
+    }
+
+    /// Sheet lines that selected nothing, and the paths there are.
+    pub(crate) fn unmatched(&mut self) -> Vec<(&'a ast::Rule, Vec<String>)> {
+        let mut found = Vec::new();
+        for (prefix, sheet) in self.sheets.clone() {
+            let inside = |path: &str| path.strip_prefix(&*prefix).unwrap_or(path).trim_start_matches('.').to_string();
+            for rule in &sheet.rules {
+                if !self.matched.contains(&std::ptr::from_ref(*rule)) {
+                    found.push((*rule, self.slots.iter().map(|s| inside(&s.path)).collect()));
+                }
+            }
+        }
+        found
+    }
+
+    /// The function with its ports; starts refer to its values.
+    pub(crate) fn finish(self, outputs: Vec<(Port, Value)>) -> Finished {
+        let counters = self.counters.clone();
+        let starts = self
+            .slots
+            .iter()
+            .map(|slot| match &slot.start {
+                Some(Start::Fill(number)) => SlotStart::Fill(*number),
+                Some(Start::Value(value)) => {
+                    let loops = slot.loops.iter().filter_map(|(id, _)| counters.get(id).cloned()).collect();
+                    SlotStart::Value(*value, loops, slot.span)
+                }
+                None => SlotStart::Fill(0.0),
+            })
+            .collect();
+        let slots = self
+            .slots
+            .iter()
+            .map(|slot| {
+                let copies: Vec<Dim> = slot.loops.iter().map(|(_, n)| n.clone()).collect();
+                let shape = copies.iter().cloned().chain(slot.ty.shape.iter().cloned()).collect();
+                let ty = Type { shape, ..slot.ty.clone() };
+                Slot { path: slot.path.clone(), kind: slot.kind, ty, copies: copies.len() }
+            })
+            .collect();
+        let guards = self.guards.iter().map(|(zero, _, message)| Guard { zero: zero.clone(), message: message.clone() });
+        let guards = guards.collect();
+        let spans = self.slots.iter().map(|s| (s.path.clone(), s.span)).collect();
+        let frozen = self.slots.iter().filter(|s| s.frozen).map(|s| s.path.clone()).collect();
+        let renamed = self.slots.iter().filter_map(|s| s.was.clone().map(|was| (was, s.path.clone()))).collect();
+        let outs = outputs.iter().map(|(port, _)| port.clone()).collect();
+        let function = crate::entries::finished(self.b, &outputs);
+        Finished { function, inputs: self.ports, outputs: outs, slots, starts, symbols: self.symbols, guards, spans, frozen, renamed }
+    }
+
+    /// Arguments by position.
+    pub(crate) fn positional(values: Vec<Val<'a>>, span: Span) -> Vec<Given<'a>> {
+        values.into_iter().map(|value| Given { name: None, value, span }).collect()
+    }
+}
+
+/// An expression as people wrote it, for titles.
+pub(crate) fn expression_text(expr: &ast::Expr) -> String {
+    match &expr.kind {
+        ast::ExprKind::With { base, .. } => expression_text(base),
+        ast::ExprKind::Call { callee, .. } => expression_text(callee),
+        ast::ExprKind::Name(name) => name.text.clone(),
+        _ => "model".into(),
+    }
+}
+
+/// A selection as people wrote it.
+pub(crate) fn select_text(select: &ast::Select) -> String {
+    let segs = select.segs.iter().map(|seg| match &seg.kind {
+        ast::SegKind::Many => "**".to_string(),
+        ast::SegKind::Any => "*".to_string(),
+        ast::SegKind::Name { name, .. } => name.text.clone(),
+    });
+    segs.collect::<Vec<_>>().join(".")
+}
+
+/// Slot statements of one kind.
+pub(crate) fn slots_of(decl: &ast::Decl, kind: ast::SlotKind) -> Vec<&ast::Slot> {
+    super::modules::slots(decl, kind)
+}
+
+/// Their names.
+pub(crate) fn slot_names(decl: &ast::Decl, kind: ast::SlotKind) -> Vec<String> {
+    slots_of(decl, kind).iter().map(|slot| slot.name.text.clone()).collect()
+}

@@ -1,0 +1,568 @@
+//! The entries of a model: what a runtime calls. Each is one elaboration; slots are shared by path.
+
+use crate::elaborate::axes::Axis;
+use crate::elaborate::values::{Recipe, Scope, Tensor, Val};
+use crate::elaborate::{Elaborator, Mode};
+use crate::program::Program;
+use crate::settings::{FitSettings, settings_of, trains_of};
+use crate::starts::init_entry;
+use crate::world::{DataInfo, DataSource, World};
+use nnc_base::{Diagnostic, Span};
+use nnc_grammar::syntax as ast;
+use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
+use nnc_ir::plan::Guard;
+use nnc_ir::training::Training;
+use nnc_ir::{DType, Dim, Type, Value, ops};
+use std::rc::Rc;
+
+/// A model as the tensor IR, with what its training program says.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// The entries: `init`, `forward`, `session` if there are caches, and for each fit `step` and `evaluate`.
+    pub module: Module,
+    /// Facts to check once per call, by entry name.
+    pub guards: Vec<(String, Guard)>,
+    /// The training program, if the file has one.
+    pub training: Option<Training>,
+    /// Names of the model's inputs.
+    pub inputs: Vec<String>,
+    /// Names of the model's outputs.
+    pub outputs: Vec<String>,
+    /// Where each weight is written, for messages.
+    pub spans: Vec<(String, Span)>,
+    /// Weights no gradient reaches on purpose.
+    pub frozen: Vec<String>,
+    /// Former keys of renamed slots.
+    pub renamed: Vec<(String, String)>,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Settings from outside: `--param d=256`, `--steps 100`.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// Arguments of the model by name.
+    pub params: Vec<(String, String)>,
+    /// Steps of every fit.
+    pub steps: Option<i64>,
+    /// The model to build, where a file has several.
+    pub model: Option<String>,
+}
+
+/// Elaborates a loaded program.
+pub fn build(program: &Program, overrides: &Overrides, world: &dyn World) -> Result<Built, Vec<Diagnostic>> {
+    if program.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
+        return Err(program.diagnostics.clone());
+    }
+    let mut task = Task { program, overrides, world, built: Built::default(), diagnostics: Vec::new(), penalties: 0 };
+    task.run();
+    let errors = task.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error);
+    if errors {
+        return Err(dedup(task.diagnostics));
+    }
+    task.built.warnings = dedup(task.diagnostics);
+    Ok(task.built)
+}
+
+fn dedup(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let mut kept: Vec<Diagnostic> = Vec::new();
+    for diagnostic in diagnostics {
+        let same = |d: &Diagnostic| {
+            d.code == diagnostic.code && d.labels.first().map(|l| l.span) == diagnostic.labels.first().map(|l| l.span)
+        };
+        if !kept.iter().any(same) {
+            kept.push(diagnostic);
+        }
+    }
+    kept.sort_by_key(|d| d.labels.first().map(|l| l.span));
+    kept
+}
+
+/// Which entry is built.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Forward,
+    Session,
+    Step,
+    Evaluate,
+}
+
+struct Task<'p> {
+    program: &'p Program,
+    overrides: &'p Overrides,
+    world: &'p dyn World,
+    built: Built,
+    diagnostics: Vec<Diagnostic>,
+    penalties: usize,
+}
+
+/// The model an entry is built for: its declaration, settings and sheets.
+struct Subject<'a> {
+    decl: &'a ast::Decl,
+    source: usize,
+    args: Vec<(Rc<str>, Val<'a>)>,
+    span: Span,
+}
+
+impl<'p> Task<'p> {
+    fn run(&mut self) {
+        let program: &'p Program = self.program;
+        let train = program.trains().next();
+        if program.trains().count() > 1 {
+            let second = program.trains().nth(1).expect("there are two");
+            self.diagnostics.push(
+                Diagnostic::error("train::many", second.model.span, "a file holds one training program")
+                    .help("put the second into a file of its own"),
+            );
+            return;
+        }
+        self.entry("forward", Kind::Forward, train, None);
+        if !self.diagnostics.is_empty() {
+            return;
+        }
+        if self.built.module.slots.iter().any(|s| s.kind == SlotKind::Cache) || self.has_caches() {
+            self.entry("session", Kind::Session, train, None);
+        }
+        let Some(train) = train else { return };
+        let fits = match settings_of(train, self.overrides) {
+            Ok(fits) => fits,
+            Err(found) => return self.diagnostics.extend(found),
+        };
+        let mut training = Training { model: self.model_name(train), fits: Vec::new() };
+        for (place, fit) in fits.iter().enumerate() {
+            let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
+            let names = (format!("step{suffix}"), format!("evaluate{suffix}"));
+            self.entry(&names.0, Kind::Step, Some(train), Some(fit));
+            self.entry(&names.1, Kind::Evaluate, Some(train), Some(fit));
+            if !self.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
+                training.fits.push(self.fit(fit, names));
+            }
+        }
+        self.built.training = Some(training);
+    }
+
+    fn model_name(&self, train: &ast::Train) -> String {
+        crate::elaborate::expression_text(&train.model)
+    }
+
+    fn has_caches(&self) -> bool {
+        fn body(stmts: &[ast::Stmt]) -> bool {
+            stmts.iter().any(|s| matches!(&s.kind, ast::StmtKind::Slot(slot) if slot.kind == ast::SlotKind::Cache))
+        }
+        let items = self.program.sources.iter().flat_map(|s| &s.syntax.items);
+        items.into_iter().any(|item| matches!(&item.kind, ast::ItemKind::Decl(decl) if body(&decl.body.stmts)))
+    }
+
+    fn fit(&self, fit: &FitSettings<'_>, names: (String, String)) -> nnc_ir::training::Fit {
+        let outputs = |name: &str| -> Vec<String> {
+            let entry = self.built.module.entry(name);
+            let named = entry.iter().flat_map(|e| &e.outputs).filter_map(|port| match port {
+                Port::Named(name) => Some(name.clone()),
+                Port::Slot(_) => None,
+            });
+            named.filter(|n| n != "loss" && n != "grad_norm").collect()
+        };
+        nnc_ir::training::Fit {
+            data: fit.data.clone(),
+            steps: self.steps(fit),
+            accumulate: fit.accumulate,
+            shuffle: fit.shuffle,
+            held_out: fit.held_out,
+            evaluate_every: fit.evaluate_every,
+            patience: fit.patience,
+            checkpoint_every: fit.checkpoint_every,
+            log_every: fit.log_every,
+            metrics: outputs(&names.1),
+            penalties: outputs(&names.0),
+            step_entry: names.0,
+            accumulate_entry: None,
+            evaluate_entry: names.1,
+        }
+    }
+
+    fn steps(&self, fit: &FitSettings<'_>) -> i64 {
+        if let Some(steps) = self.overrides.steps.or(fit.steps) {
+            return steps;
+        }
+        let samples = self.world.data(&fit.data).map_or(0, |info| info.samples);
+        let batch = match fit.data.options.get("batch") {
+            Some(crate::world::Plain::Int(batch)) => (*batch).max(1),
+            _ => 1,
+        };
+        let train = samples as i64 - (samples as f64 * fit.held_out).round() as i64;
+        fit.epochs.unwrap_or(1).saturating_mul((train / batch).max(1))
+    }
+
+    fn entry(&mut self, name: &str, kind: Kind, train: Option<&'p ast::Train>, fit: Option<&FitSettings<'p>>) {
+        let mode = Mode { training: kind == Kind::Step, session: kind == Kind::Session };
+        let precision = fit.map_or(DType::F32, |fit| fit.precision);
+        let mut e = Elaborator::new(self.program, mode, precision);
+        let outputs = self.elaborate(&mut e, kind, train, fit);
+        if kind == Kind::Forward && e.diagnostics.is_empty() {
+            self.check_sheets(&mut e);
+        }
+        self.diagnostics.append(&mut e.diagnostics);
+        let Some(outputs) = outputs else { return };
+        if self.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
+            return;
+        }
+        self.install(name, e, outputs);
+    }
+
+    fn check_sheets(&mut self, e: &mut Elaborator<'p>) {
+        for (rule, paths) in e.unmatched() {
+            let text: Vec<String> = rule.selects.iter().map(crate::elaborate::select_text).collect();
+            let message = format!("`{}` selects nothing", text.join(", "));
+            let near = crate::nearest(text[0].trim_start_matches("**."), paths.iter().map(String::as_str));
+            let mut diagnostic = Diagnostic::error("path::nothing", rule.selects[0].span, message);
+            diagnostic = match near {
+                Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
+                None => diagnostic.help(format!("there are, for example: {}", paths.iter().take(4).cloned().collect::<Vec<_>>().join(", "))),
+            };
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// Builds the function's nodes; yields its results.
+    fn elaborate(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        kind: Kind,
+        train: Option<&'p ast::Train>,
+        fit: Option<&FitSettings<'p>>,
+    ) -> Option<Vec<(Port, Value)>> {
+        let subject = self.subject(e, train)?;
+        let steps = fit.map(|fit| self.steps(fit));
+        if let Some(steps) = steps {
+            e.given.push((Rc::from("steps"), Val::int(steps)));
+        }
+        let inputs = self.inputs(e, &subject)?;
+        let data = fit.and_then(|fit| self.data_record(e, fit, &inputs));
+        let result = e.run_model(subject.decl, subject.source, &subject.args, inputs, subject.span);
+        let Val::Record(members) = &result else { return None };
+        if kind == Kind::Forward {
+            self.built.inputs = crate::elaborate::slot_names(subject.decl, ast::SlotKind::Input);
+            self.built.outputs = members.iter().map(|m| m.0.to_string()).collect();
+        }
+        let Some(fit) = fit else {
+            let mut results = Vec::new();
+            for (name, value) in members.iter() {
+                results.push((Port::Named(name.to_string()), value.tensor()?.value));
+            }
+            results.extend(e.written_slots(kind == Kind::Session));
+            return Some(results);
+        };
+        let scope = e.train_scope(&result, data, steps.unwrap_or(0));
+        crate::settings::bind_lets(e, fit, &scope);
+        let loss = self.loss(e, fit, &scope)?;
+        match kind {
+            Kind::Evaluate => {
+                let mut results = vec![(Port::Named("loss".into()), loss)];
+                for (name, expr) in &fit.metrics {
+                    results.push((Port::Named(name.clone()), self.number(e, expr, &scope, "a metric")?));
+                }
+                Some(results)
+            }
+            _ => self.step(e, fit, &scope, loss, train),
+        }
+    }
+
+    fn subject(&mut self, e: &mut Elaborator<'p>, train: Option<&'p ast::Train>) -> Option<Subject<'p>> {
+        let scope = Scope::root(0);
+        let value = match train {
+            Some(train) => e.expr(&train.model, &scope),
+            None => {
+                let models: Vec<_> =
+                    self.program.declarations().filter(|(_, d)| d.kind == ast::DeclKind::Model).collect();
+                let wanted = self.overrides.model.as_deref();
+                let found = match wanted {
+                    Some(name) => models.iter().find(|(_, d)| d.name.text == name),
+                    None => models.last(),
+                };
+                match found {
+                    Some((at, _)) => e.global(*at),
+                    None => {
+                        let span = self.program.sources[0].syntax.items.first().map(|i| i.span).unwrap_or_default();
+                        let message = "this file has no model".to_string();
+                        e.report(Diagnostic::error("role::model", span, message).help("add `model Name() { .. }`"));
+                        return None;
+                    }
+                }
+            }
+        };
+        self.unwrap_model(e, value, train.map(|t| t.model.span).unwrap_or_default())
+    }
+
+    fn unwrap_model(&mut self, e: &mut Elaborator<'p>, value: Val<'p>, span: Span) -> Option<Subject<'p>> {
+        let mut value = value;
+        loop {
+            let Val::Recipe(recipe) = &value else {
+                if !value.is_unknown() {
+                    let message = format!("a model is trained, not {}", value.describe());
+                    e.report(Diagnostic::error("role::wrong", span, message));
+                }
+                return None;
+            };
+            match &**recipe {
+                Recipe::With { base, sheet } => {
+                    e.sheets.push((Rc::from(""), sheet.clone()));
+                    let next = base.clone();
+                    value = next;
+                }
+                Recipe::Decl { decl, source, args, .. } if decl.kind == ast::DeclKind::Model => {
+                    let args = self.override_params(e, decl, args, *source)?;
+                    return Some(Subject { decl, source: *source, args, span: decl.name.span });
+                }
+                _ => {
+                    let message = format!("a model is trained, not {}", value.describe());
+                    e.report(Diagnostic::error("role::wrong", span, message));
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn override_params(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        decl: &'p ast::Decl,
+        args: &[(Rc<str>, Val<'p>)],
+        source: usize,
+    ) -> Option<Vec<(Rc<str>, Val<'p>)>> {
+        let params = decl.params.as_deref().unwrap_or_default();
+        let mut bound = args.to_vec();
+        if bound.is_empty() && !params.is_empty() {
+            let scope = Scope::root(source);
+            if !e.bind_params(params, &[], &scope, &decl.name.text, decl.name.span) {
+                return None;
+            }
+            for param in params {
+                let value = e.read_name(&param.name.text, param.span, &scope);
+                bound.push((Rc::from(param.name.text.as_str()), value));
+            }
+        }
+        for (name, text) in &self.overrides.params {
+            let Some(entry) = bound.iter_mut().find(|(known, _)| **known == **name) else {
+                let all: Vec<&str> = params.iter().map(|p| p.name.text.as_str()).collect();
+                let message = format!("`{}` has no parameter `{name}`; it has {}", decl.name.text, all.join(", "));
+                e.report(Diagnostic::error("name::argument", decl.name.span, message));
+                return None;
+            };
+            entry.1 = match text.as_str() {
+                "true" => Val::Bool(true),
+                "false" => Val::Bool(false),
+                text => match (text.parse::<i64>(), text.parse::<f64>()) {
+                    (Ok(n), _) if matches!(entry.1, Val::Real(_)) => Val::Real(n as f64),
+                    (Ok(n), _) => Val::int(n),
+                    (_, Ok(x)) => Val::Real(x),
+                    _ => Val::text(text),
+                },
+            };
+        }
+        Some(bound)
+    }
+
+    /// Parameters of the entry for the model's inputs.
+    #[allow(clippy::type_complexity)]
+    fn inputs(&mut self, e: &mut Elaborator<'p>, subject: &Subject<'p>) -> Option<Vec<(Rc<str>, Val<'p>)>> {
+        let scope = Scope::root(subject.source);
+        subject.args.iter().for_each(|(name, value)| scope.set(name, value.clone()));
+        let mut inputs = Vec::new();
+        for slot in crate::elaborate::slots_of(subject.decl, ast::SlotKind::Input) {
+            let Some(ty) = &slot.ty else {
+                let message = format!("input `{}` has no type", slot.name.text);
+                e.report(Diagnostic::error("dim::free", slot.name.span, message).help("write `input x: [B, ..]`"));
+                return None;
+            };
+            let tensor = e.input(&slot.name.text, ty, &scope)?;
+            inputs.push((Rc::from(slot.name.text.as_str()), Val::Tensor(tensor)));
+        }
+        Some(inputs)
+    }
+
+    /// The record `data`: the model's inputs, and the other fields of the source.
+    fn data_record(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        fit: &FitSettings<'p>,
+        inputs: &[(Rc<str>, Val<'p>)],
+    ) -> Option<Val<'p>> {
+        let mut members: Vec<(Rc<str>, Val<'p>)> = inputs.to_vec();
+        let first = inputs.first().and_then(|(_, v)| v.tensor().cloned());
+        let info = self.world.data(&fit.data).or_else(|| signature(&fit.data));
+        for field in info.iter().flat_map(|info| &info.fields) {
+            if members.iter().any(|(name, _)| **name == *field.name) {
+                continue;
+            }
+            let batch = first.as_ref().and_then(|t| t.axes.first().cloned());
+            let batch = batch.unwrap_or_else(|| Axis::named("B", e.run_time_size("B")));
+            // A text's targets have the axes of its tokens.
+            let axes = match (&first, fit.data.kind.as_str()) {
+                (Some(tokens), "text") => tokens.axes.clone(),
+                _ => std::iter::once(batch).chain(field.shape.iter().map(|n| Axis::sized(Dim::from(*n)))).collect(),
+            };
+            let shape = axes.iter().map(|a| a.size.clone()).collect();
+            let value = e.entry_param(Port::Named(field.name.clone()), Type::new(field.dtype, shape));
+            members.push((Rc::from(field.name.as_str()), Val::Tensor(Tensor { value, axes, bound: None })));
+        }
+        if let Some(info) = self.world.data(&fit.data) {
+            for (name, _) in inputs {
+                if !info.fields.iter().any(|f| *f.name == **name) {
+                    let all: Vec<&str> = info.fields.iter().map(|f| f.name.as_str()).collect();
+                    let message = format!("the model needs `{name}`; the data give {}", all.join(", "));
+                    e.report(Diagnostic::error("train::input", fit.data_span, message).help("rename the input"));
+                }
+            }
+        }
+        Some(Val::Record(Rc::new(members)))
+    }
+
+    fn loss(&mut self, e: &mut Elaborator<'p>, fit: &FitSettings<'p>, scope: &Rc<Scope<'p>>) -> Option<Value> {
+        let Some(expr) = fit.loss else {
+            e.report(Diagnostic::error("train::loss", fit.span, "nothing says what to minimize").help("add `loss = ..`"));
+            return None;
+        };
+        self.number(e, expr, scope, "the loss")
+    }
+
+    fn number(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        expr: &'p ast::Expr,
+        scope: &Rc<Scope<'p>>,
+        what: &str,
+    ) -> Option<Value> {
+        match e.expr(expr, scope) {
+            Val::Tensor(t) if t.axes.is_empty() && e.is_float(&t) => Some(e.b.cast(t.value, DType::F32)),
+            Val::Unknown => None,
+            other => {
+                let message = format!("{what} is {}, not a number", other.describe());
+                e.report(Diagnostic::error("type::value", expr.span, message).help("take its mean"));
+                None
+            }
+        }
+    }
+
+    /// Gradients, clipping, updates.
+    fn step(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        fit: &FitSettings<'p>,
+        scope: &Rc<Scope<'p>>,
+        loss: Value,
+        train: Option<&'p ast::Train>,
+    ) -> Option<Vec<(Port, Value)>> {
+        let mut results = vec![(Port::Named("loss".into()), loss)];
+        let mut total = loss;
+        for (name, value) in e.penalties.clone() {
+            total = e.b.add(total, value);
+            results.push((Port::Named(name), value));
+        }
+        self.penalties = results.len() - 1;
+        let optimizer = match fit.optimizer {
+            Some(expr) => {
+                let value = e.expr(expr, scope);
+                Some(e.policy(&value, expr.span)?)
+            }
+            None => None,
+        };
+        let trained = e.trained(trains_of(fit).as_deref());
+        if trained.is_empty() {
+            let span = train.map(|t| t.model.span).unwrap_or_default();
+            e.report(Diagnostic::error("train::idle", span, "this trains nothing").help("every weight is frozen"));
+            return None;
+        }
+        e.attach_optimizer(&trained, optimizer, fit.span)?;
+        let gradients = e.gradients(total, &trained)?;
+        let (gradients, norm) = e.clip(gradients, fit.clip);
+        if let Some(norm) = norm {
+            results.push((Port::Named("grad_norm".into()), norm));
+        }
+        let t = e.step_value();
+        for (slot, gradient) in trained.iter().zip(gradients) {
+            e.update(*slot, gradient, t);
+        }
+        results.extend(e.written_slots(false));
+        Some(results)
+    }
+
+    /// Adds a finished elaboration to the module.
+    fn install(&mut self, name: &str, e: Elaborator<'p>, outputs: Vec<(Port, Value)>) {
+        let done = e.finish(outputs);
+        for symbol in done.symbols {
+            if !self.built.module.sizes.iter().any(|s| s.symbol == symbol) {
+                self.built.module.sizes.push(Size { symbol, min: 1, max: None, multiple: 1 });
+            }
+        }
+        let new: Vec<usize> = done.slots.iter().map(|slot| self.slot(slot)).collect();
+        let remap = |port: Port| match port {
+            Port::Slot(slot) => Port::Slot(new[slot]),
+            named => named,
+        };
+        self.built.guards.extend(done.guards.into_iter().map(|guard| (name.to_string(), guard)));
+        for (key, span) in done.spans {
+            if !self.built.spans.iter().any(|(known, _)| *known == key) {
+                self.built.spans.push((key, span));
+            }
+        }
+        for key in done.frozen {
+            if !self.built.frozen.contains(&key) {
+                self.built.frozen.push(key);
+            }
+        }
+        self.built.renamed.extend(done.renamed);
+        let starts: Vec<(usize, crate::starts::SlotStart)> =
+            new.iter().copied().zip(done.starts).collect();
+        let entry = Entry {
+            name: name.to_string(),
+            inputs: done.inputs.into_iter().map(remap).collect(),
+            outputs: done.outputs.into_iter().map(remap).collect(),
+            function: done.function,
+        };
+        init_entry(&mut self.built.module, &entry, &starts);
+        self.built.module.entries.push(entry);
+    }
+
+    fn slot(&mut self, slot: &Slot) -> usize {
+        match self.built.module.slot(&slot.path) {
+            Some(known) => known,
+            None => {
+                self.built.module.slots.push(slot.clone());
+                self.built.module.slots.len() - 1
+            }
+        }
+    }
+}
+
+/// What readers deliver when the data cannot be opened now.
+fn signature(source: &DataSource) -> Option<DataInfo> {
+    let field = |name: &str, dtype| crate::world::DataField { name: name.into(), dtype, shape: Vec::new() };
+    let fields = match source.kind.as_str() {
+        "text" => vec![field("token", DType::I32), field("next", DType::I32)],
+        "idx" => vec![field("label", DType::I32)],
+        "csv" => vec![field("target", DType::F32)],
+        _ => return None,
+    };
+    Some(DataInfo { fields, samples: 0 })
+}
+
+/// A function whose results are what `outputs` name.
+pub(crate) fn finished(b: nnc_ir::Builder, outputs: &[(Port, Value)]) -> Function {
+    b.finish(outputs.iter().map(|(_, value)| *value).collect())
+}
+
+/// Square root of the sum of squares of all gradients.
+pub(crate) fn global_norm(b: &mut nnc_ir::Builder, gradients: &[Value]) -> Option<Value> {
+    let mut total: Option<Value> = None;
+    for gradient in gradients {
+        let g = b.cast(*gradient, DType::F32);
+        let square = b.mul(g, g);
+        let rank = b.ty(square).rank();
+        let sum = b.sum(square, (0..rank).collect());
+        total = Some(match total {
+            Some(before) => b.add(before, sum),
+            None => sum,
+        });
+    }
+    total.map(|total| b.apply(ops::Sqrt, &[total]))
+}
