@@ -16,6 +16,8 @@ pub(crate) enum Match {
     Closed(usize),
     /// Never closed; what it holds ends in front of this token.
     Broken(usize),
+    /// Closed by this token, which is a bracket of another kind.
+    Mixed(usize),
     /// A closing bracket that closes nothing.
     Stray,
 }
@@ -28,9 +30,9 @@ type Token = (Span, TokenKind);
 
 /// The matches of all tokens. Items cut brackets only where the plain reading leaves one open.
 pub(crate) fn matches(text: &str, tokens: &[Token]) -> Vec<Match> {
-    let plain = Matcher::new(text, tokens, false).run();
+    let plain = Matcher::new(text, tokens, None).run();
     let sound = |m: &Match| matches!(m, Match::Nothing | Match::Closed(_));
-    if plain.iter().all(sound) { plain } else { Matcher::new(text, tokens, true).run() }
+    if plain.iter().all(sound) { plain } else { Matcher::new(text, tokens, Some(&plain)).run() }
 }
 
 struct Matcher<'t> {
@@ -38,17 +40,18 @@ struct Matcher<'t> {
     tokens: &'t [Token],
     found: Vec<Match>,
     open: Vec<usize>,
-    /// Whether layout is evidence: column 0 ends items, indentation pairs braces.
-    layout: bool,
+    /// The plain reading, where it left something open: then layout is evidence too. Column 0
+    /// ends what was left open, indentation pairs braces.
+    plain: Option<&'t [Match]>,
     /// The indentation of the line each token is in.
     indents: Vec<usize>,
 }
 
 impl<'t> Matcher<'t> {
-    fn new(text: &'t str, tokens: &'t [Token], layout: bool) -> Matcher<'t> {
+    fn new(text: &'t str, tokens: &'t [Token], plain: Option<&'t [Match]>) -> Matcher<'t> {
         let found = vec![Match::Nothing; tokens.len()];
-        let indents = if layout { indents(text, tokens) } else { Vec::new() };
-        Matcher { text, tokens, found, open: Vec::new(), layout, indents }
+        let indents = if plain.is_some() { indents(text, tokens) } else { Vec::new() };
+        Matcher { text, tokens, found, open: Vec::new(), plain, indents }
     }
 
     fn run(mut self) -> Vec<Match> {
@@ -81,8 +84,10 @@ impl<'t> Matcher<'t> {
     /// What the first word of a line says of the brackets open before it.
     fn line(&mut self, at: usize) {
         let word = self.word(at);
-        if self.layout && column(self.text, self.tokens[at].0) == 0 && starts_item(word) {
-            self.break_all(0, at);
+        let item = column(self.text, self.tokens[at].0) == 0 && starts_item(word);
+        if let Some(plain) = self.plain.filter(|_| item) {
+            let left = |&open: &usize| !matches!(plain[open], Match::Closed(_));
+            self.break_all(self.open.iter().position(left).unwrap_or(self.open.len()), at);
         } else if STATEMENTS.contains(&word) {
             self.break_all(self.behind_brace(), at);
         }
@@ -95,6 +100,15 @@ impl<'t> Matcher<'t> {
                 let open = self.open.remove(place);
                 self.found[open] = Match::Closed(at);
             }
+            None => self.mixed(at),
+        }
+    }
+
+    /// A bracket of a wrong kind closes what was opened in the same line.
+    fn mixed(&mut self, at: usize) {
+        let between = |&open: &usize| self.tokens[open..at].iter().all(|token| token.1 != TokenKind::Newline);
+        match self.open.pop_if(|open| between(open)) {
+            Some(open) => self.found[open] = Match::Mixed(at),
             None => self.found[at] = Match::Stray,
         }
     }
@@ -123,7 +137,7 @@ impl<'t> Matcher<'t> {
     fn brace(&self, at: usize) -> Option<usize> {
         let braces = || self.open.iter().enumerate().rev().filter(|(_, open)| self.word(**open) == "{");
         let innermost = braces().next()?.0;
-        if !self.layout || !first_of_line(self.tokens, at) {
+        if self.plain.is_none() || !first_of_line(self.tokens, at) {
             return Some(innermost);
         }
         let alike = braces().find(|(_, open)| self.indents[**open] <= self.indents[at])?;
@@ -139,7 +153,7 @@ impl<'t> Matcher<'t> {
 
     /// Where indentation returns behind a bracket, but no later than `at`.
     fn end(&self, open: usize, at: usize) -> usize {
-        if !self.layout {
+        if self.plain.is_none() {
             return at;
         }
         let returns =
@@ -184,6 +198,7 @@ pub(crate) fn complaints(
 ) -> Vec<Diagnostic> {
     let each = range.filter_map(|at| match matches[at] {
         Match::Broken(end) => Some(unclosed(text, tokens, at, end)),
+        Match::Mixed(end) => Some(mixed(text, tokens[at].0, tokens[end].0)),
         Match::Stray => Some(stray(text, tokens[at].0)),
         _ => None,
     });
@@ -200,6 +215,13 @@ fn unclosed(text: &str, tokens: &[Token], open: usize, end: usize) -> Diagnostic
         None => found,
     }
     .help(format!("add `{partner}`"))
+}
+
+fn mixed(text: &str, open: Span, close: Span) -> Diagnostic {
+    let (sign, wrong) = (&text[open.range()], &text[close.range()]);
+    Diagnostic::error("syntax::unclosed", close, format!("this `{wrong}` does not close `{sign}`"))
+        .label(open, "opened here")
+        .help(format!("write `{}`", closing(sign)))
 }
 
 /// The bracket that closes `sign`.

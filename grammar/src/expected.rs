@@ -48,6 +48,10 @@ impl<'r, 't> Place<'r, 't> {
         };
         let found = range.clone().find(behind).unwrap_or(range.end);
         let mut place = Place { reader, range, items, found, span: Span::default() };
+        // Pest does not say that it got as far as the name.
+        if place.found == place.range.start && place.word(place.found) == "penalty" {
+            place.found = (place.found + 2).min(place.range.end);
+        }
         place.span = place.spot();
         place
     }
@@ -76,8 +80,16 @@ impl<'r, 't> Place<'r, 't> {
     }
 
     fn finding(&self, tried: &[Rule]) -> Diagnostic {
-        let known = [self.item(), self.assign(), self.pattern(tried), self.taken(tried)];
+        let known = [self.text(), self.item(), self.assign(), self.pattern(tried), self.taken(tried)];
         known.into_iter().flatten().next().unwrap_or_else(|| self.plain(tried))
+    }
+
+    /// A text that its line does not close.
+    fn text(&self) -> Option<Diagnostic> {
+        let word = self.word(self.found);
+        let open = word.starts_with('"') && (word.len() == 1 || !word.ends_with('"'));
+        let error = Diagnostic::error("syntax::unclosed", self.span, "this text is never closed");
+        (open && !self.at_end()).then(|| error.help("add `\"`; a text ends in its line"))
     }
 
     /// The piece starts with no word that starts an item.
@@ -200,7 +212,9 @@ impl<'r, 't> Place<'r, 't> {
     /// Only more of the same could follow, or an end.
     fn continuation(&self) -> String {
         match self.reader.around(self.found, &self.range) {
-            Some(open) if self.word(open) != "{" => format!("`,` or `{}`", closing(self.word(open))),
+            Some(open) if self.word(open) != "{" || self.word(open + 2) == ":" => {
+                format!("`,` or `{}`", closing(self.word(open)))
+            }
             _ if self.at_end() => "more".to_owned(),
             _ => "the end of the statement".to_owned(),
         }
@@ -211,6 +225,9 @@ impl<'r, 't> Place<'r, 't> {
             ("the end of the statement" | "`,` or `)`" | "`{`", "=") => {
                 Some("`==` compares, `:=` writes a slot, `=` names a value at the start of a line".to_owned())
             }
+            (_, "&") => Some("`and` joins conditions".to_owned()),
+            (_, "|") => Some("`or` joins conditions, `|>` applies".to_owned()),
+            (_, "!") => Some("`not` negates".to_owned()),
             ("the end of the statement", _) => Some("start a new line, or separate with `;`".to_owned()),
             ("an expression", _) if self.at_end() => {
                 Some(format!("write a value behind `{}`", self.word(self.before())))

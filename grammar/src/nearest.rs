@@ -28,19 +28,25 @@ pub(crate) fn starter(word: &str) -> Option<&'static str> {
     near.min_by_key(|(edits, ..)| *edits).map(|(.., starter)| starter)
 }
 
-/// How many letters must be changed, added or dropped. Words beyond any keyword are far.
+/// How many letters must be changed, added, dropped or swapped. Words beyond any keyword are far.
 fn distance(a: &str, b: &str) -> usize {
     if a.len() > 16 {
         return usize::MAX;
     }
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.bytes().enumerate() {
-            let change = diagonal + (x != y) as usize;
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut table = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            table[i][j] = if i == 0 || j == 0 { i + j } else { cheapest(&table, a, b, i, j) };
         }
     }
-    row[b.len()]
+    table[a.len()][b.len()]
+}
+
+/// The cost of the first `i` letters of `a` and `j` of `b`, from shorter ones.
+fn cheapest(table: &[Vec<usize>], a: &[u8], b: &[u8], i: usize, j: usize) -> usize {
+    let change = table[i - 1][j - 1] + (a[i - 1] != b[j - 1]) as usize;
+    let best = change.min(table[i - 1][j] + 1).min(table[i][j - 1] + 1);
+    let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+    if swapped { best.min(table[i - 2][j - 2] + 1) } else { best }
 }

@@ -75,7 +75,7 @@ impl<'t> Reader<'t> {
     /// The token behind `at` on the same level of brackets.
     fn step(&self, at: usize) -> usize {
         match self.matches[at] {
-            Match::Closed(close) => close + 1,
+            Match::Closed(close) | Match::Mixed(close) => close + 1,
             Match::Broken(end) => end.max(at + 1),
             _ => at + 1,
         }
@@ -252,37 +252,56 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// Parses a piece of the text and builds what it says. Where that fails, parses it with the
-    /// insides of its braces left out, and reads those statement by statement. The error is
-    /// `None` where it follows from a bracket that was reported.
+    /// Parses a piece of the text and builds what it says; where that fails, with the insides of
+    /// its braces left out, which are then read statement by statement. The error is `None`
+    /// where it follows from a bracket that was reported.
     fn piece<T>(
         &mut self,
         range: Range<usize>,
         goal: Rule,
         build: fn(&mut Self, Node) -> T,
     ) -> Result<T, Option<Diagnostic>> {
+        let wrong = |at: usize| matches!(self.matches[at], Match::Broken(_) | Match::Mixed(_) | Match::Stray);
+        let broken = range.clone().any(wrong);
         let base = self.tokens[range.start].0.start as usize;
-        let text = &self.text[base..self.tokens[range.end - 1].0.end as usize];
-        let broken = range.clone().any(|at| matches!(self.matches[at], Match::Broken(_) | Match::Stray));
-        let first = match Grammar::parse(goal, text) {
-            Ok(pairs) => return Ok(self.build(pairs, base, Vec::new(), build)),
-            // Nobody reads so many findings: the rest of the file is not looked into.
-            Err(_) if self.errors.len() >= MAX_ERRORS => return Err(None),
-            Err(error) => expected::explain(self, error, base, range.clone(), goal),
-        };
-        let holes = self.bodies(range.clone());
-        let patched = self.patched(text, base, &range, &holes);
-        let before = self.errors.len();
-        match Grammar::parse(goal, &patched) {
-            Ok(pairs) => {
-                let built = self.build(pairs, base, holes, build);
-                if self.errors.len() == before && !broken {
-                    self.report(first);
+        let mut errors = Vec::new();
+        for holes in self.attempts(&range, goal, broken) {
+            let text = self.patched(base, &range, &holes);
+            let before = self.errors.len();
+            match Grammar::parse(goal, &text) {
+                Ok(pairs) => {
+                    let built = self.build(pairs, base, holes, build);
+                    // What only the parts hide from the whole must not pass in silence.
+                    let silent = self.errors.len() == before && !broken;
+                    errors.into_iter().take(silent as usize).for_each(|error| self.report(error));
+                    return Ok(built);
                 }
-                Ok(built)
+                // Nobody reads so many findings: the rest of the file is not looked into.
+                Err(_) if self.errors.len() >= MAX_ERRORS => return Err(None),
+                Err(error) => errors.push(expected::explain(self, error, base, range.clone(), goal)),
             }
-            Err(error) => Err((!broken).then(|| expected::explain(self, error, base, range, goal))),
         }
+        Err(errors.pop().filter(|_| !broken))
+    }
+
+    /// What to leave out, in the order to try: nothing, all but records, all. A statement read
+    /// here stands in something broken: its bodies are left out at once, or nesting would cost
+    /// a parse of everything inside at every level.
+    fn attempts(&self, range: &Range<usize>, goal: Rule, broken: bool) -> Vec<Vec<Hole>> {
+        let all = self.bodies(range.clone());
+        let likely: Vec<Hole> = all.iter().filter(|hole| !self.may_be_record(hole)).cloned().collect();
+        let mut found = Vec::new();
+        found.extend((goal == Rule::items && !broken).then(Vec::new));
+        let new = likely.len() < all.len() && !(likely.is_empty() && !found.is_empty());
+        found.extend(new.then_some(likely));
+        found.extend((!all.is_empty() || found.is_empty()).then_some(all));
+        found
+    }
+
+    /// Whether braces may hold a record: its members must be parsed with what is around it.
+    fn may_be_record(&self, hole: &Hole) -> bool {
+        let first = hole.inside.clone().find(|&at| self.is_real(at));
+        first.is_none_or(|first| self.word(first + 1) == ":")
     }
 
     fn build<T>(
@@ -300,7 +319,7 @@ impl<'t> Reader<'t> {
 
     /// The innermost bracket in `range` that is open in front of `at`.
     pub(crate) fn around(&self, at: usize, range: &Range<usize>) -> Option<usize> {
-        let holds = |&open: &usize| matches!(self.matches[open], Match::Closed(end) | Match::Broken(end) if end >= at);
+        let holds = |&open: &usize| matches!(self.matches[open], Match::Closed(end) | Match::Mixed(end) | Match::Broken(end) if end >= at);
         (range.start..at.min(range.end)).rev().find(holds)
     }
 
@@ -310,7 +329,7 @@ impl<'t> Reader<'t> {
         let mut at = range.start;
         while at < range.end {
             let end = match self.matches[at] {
-                Match::Closed(close) => close,
+                Match::Closed(close) | Match::Mixed(close) => close,
                 Match::Broken(end) => end,
                 _ => at + 1,
             };
@@ -327,25 +346,34 @@ impl<'t> Reader<'t> {
         found
     }
 
-    /// `text` with blanks for the insides of braces and for brackets that close nothing, and
-    /// with a closing brace where one is missing.
-    fn patched(&self, text: &str, base: usize, range: &Range<usize>, holes: &[Hole]) -> String {
-        let mut bytes = text.as_bytes().to_vec();
+    /// The text of a piece with blanks for the insides of braces and for brackets that close
+    /// nothing, and with the right closing bracket where it is missing or wrong.
+    fn patched(&self, base: usize, range: &Range<usize>, holes: &[Hole]) -> String {
+        let end = self.tokens[range.end - 1].0.end as usize;
+        let mut bytes = self.text.as_bytes()[base..end].to_vec();
         for hole in holes {
             let start = hole.open + 1 - base;
             let last = hole.inside.clone().next_back();
             let end = last.map_or(start, |last| self.tokens[last].0.end as usize - base);
             bytes[start..end].fill(b' ');
             if matches!(self.matches[hole.inside.start - 1], Match::Broken(_)) {
-                let free = bytes.get_mut(start..end).and_then(|inside| inside.first_mut());
-                match free {
-                    Some(byte) => *byte = b'}',
-                    None => bytes.insert(start, b'}'),
+                if start == bytes.len() {
+                    bytes.push(b'}');
+                } else if start < end {
+                    bytes[start] = b'}';
                 }
             }
         }
-        for at in range.clone().filter(|&at| self.matches[at] == Match::Stray) {
-            bytes[self.tokens[at].0.start as usize - base] = b' ';
+        for at in range.clone() {
+            match self.matches[at] {
+                Match::Stray => bytes[self.tokens[at].0.start as usize - base] = b' ',
+                Match::Mixed(close) => {
+                    let right = brackets::closing(self.word(at)).as_bytes()[0];
+                    let close = &mut bytes[self.tokens[close].0.start as usize - base];
+                    *close = if *close == b' ' { b' ' } else { right };
+                }
+                _ => {}
+            }
         }
         String::from_utf8_lossy(&bytes).into_owned()
     }

@@ -11,6 +11,8 @@ impl Reader<'_> {
         for part in node.into_inner() {
             match part.as_rule() {
                 Rule::infix => row.push(self.infix(&part)),
+                Rule::minus | Rule::not_ => row.push(self.sign(&part)),
+                Rule::lambda => row.push(Piece::Operand(self.function(part))),
                 _ => self.unary(part, &mut row),
             }
         }
@@ -24,12 +26,20 @@ impl Reader<'_> {
         Piece::Infix(Infix::of(sign), self.clamped(end - sign.len(), end))
     }
 
+    fn sign(&self, node: &Node) -> Piece {
+        let op = if node.as_rule() == Rule::minus { UnaryOp::Neg } else { UnaryOp::Not };
+        Piece::Prefix(op, self.span(node))
+    }
+
+    fn function(&mut self, node: Node) -> Expr {
+        let span = self.span(&node);
+        Expr { kind: self.lambda(node), span }
+    }
+
     fn unary(&mut self, node: Node, row: &mut Vec<Piece>) {
         let mut kids = Kids::of(node);
         while matches!(kids.peek(), Some(Rule::minus | Rule::not_)) {
-            let sign = kids.must();
-            let op = if sign.as_rule() == Rule::minus { UnaryOp::Neg } else { UnaryOp::Not };
-            row.push(Piece::Prefix(op, self.span(&sign)));
+            row.push(self.sign(&kids.must()));
         }
         let mut operand = self.atom(kids.must());
         for post in kids.0 {
@@ -117,7 +127,6 @@ impl Reader<'_> {
             Rule::number => return self.number(part.as_str(), span),
             Rule::text => ExprKind::Text(self.quoted(&part).text),
             Rule::pick => ExprKind::Path(self.select(&part.as_str()[1..], behind(span))),
-            Rule::lambda => self.lambda(part),
             Rule::choice => self.choice(part),
             Rule::list => self.list(part),
             Rule::record => self.record(part, span),
