@@ -49,6 +49,9 @@ struct Case {
     alpha: f32,
 }
 
+/// An implementation with its name.
+type Run<T> = (&'static str, unsafe fn(Product<T>));
+
 macro_rules! check_function {
     ($check:ident, $float:ty, $tolerance:expr, $runs:expr) => {
         /// Compares every implementation that this processor can run with the definition.
@@ -72,7 +75,7 @@ macro_rules! check_function {
                     *element = if accumulate { *element + sum } else { sum };
                 }
             }
-            let runs: Vec<(&str, unsafe fn(Product<$float>))> = $runs;
+            let runs: Vec<Run<$float>> = $runs;
             for (name, run) in runs {
                 let mut found = c.clone();
                 let product = Product {
@@ -109,7 +112,7 @@ fn by_level<T>(
     public: unsafe fn(Product<T>),
     avx2: unsafe fn(Product<T>),
     avx512: unsafe fn(Product<T>),
-) -> Vec<(&'static str, unsafe fn(Product<T>))> {
+) -> Vec<Run<T>> {
     let mut runs = vec![("public", public)];
     runs.extend((CpuLevel::detect() >= CpuLevel::Avx2).then_some(("avx2", avx2)));
     runs.extend((CpuLevel::detect() >= CpuLevel::Avx512).then_some(("avx512", avx512)));

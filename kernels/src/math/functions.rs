@@ -204,7 +204,7 @@ unsafe fn patch<V: Lanes>(x: V, y: V, portable: fn(f32) -> f32) -> V {
         x.store(arguments.as_mut_ptr());
         y.store(values.as_mut_ptr());
         for (argument, value) in arguments.iter().zip(&mut values) {
-            if !(argument.abs() < REDUCIBLE) {
+            if argument.is_nan() || argument.abs() >= REDUCIBLE {
                 *value = portable(*argument);
             }
         }
