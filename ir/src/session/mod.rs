@@ -101,6 +101,11 @@ impl<D: Device> Session<D> {
         &self.device
     }
 
+    /// The device, for another session. What the slots hold is lost.
+    pub fn into_device(self) -> D {
+        self.device
+    }
+
     /// Sets the elements of slot `slot`.
     pub fn set_slot(&mut self, slot: usize, elements: &[u8]) -> Result<(), CallError<D::Error>> {
         let ty = &self.plan.slots.get(slot).ok_or(CallError::NoSlot(slot))?.ty;

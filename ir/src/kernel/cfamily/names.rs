@@ -1,5 +1,5 @@
 //! Names of symbols in printed text. Every name ends in `_` and a letter, so none is a word of the target language, and
-//! every binding of a scope gets a name of its own, so no declaration hides another.
+//! no declaration hides another.
 
 use crate::Symbol;
 use std::collections::BTreeSet;
@@ -37,7 +37,9 @@ impl Scope {
 
     /// Forgets what was bound since `mark`.
     pub(super) fn release(&mut self, mark: usize) {
-        self.bound.truncate(mark);
+        for (_, name) in self.bound.drain(mark..) {
+            self.taken.remove(&name);
+        }
     }
 }
 
@@ -70,5 +72,6 @@ mod tests {
         assert_eq!(scope.name(&k), Some("k_i2"));
         scope.release(mark);
         assert_eq!(scope.name(&k), Some("k_i"));
+        assert_eq!(scope.bind(&k, "i"), "k_i2", "the next block may use the name again");
     }
 }
