@@ -86,7 +86,7 @@ impl Parser<'_> {
 
     fn uses(&mut self) -> Result<Vec<Value>, ParseError> {
         let mut values = Vec::new();
-        while self.reader.sees_value() {
+        while self.reader.sees_use() {
             let number = self.reader.value()?;
             let value = self.names.get(&number).copied();
             values.push(value.ok_or_else(|| self.reader.error(format!("%{number} is not defined before")))?);

@@ -103,6 +103,12 @@ impl Reader {
         matches!(self.peek(), Some(Token::Value(_)))
     }
 
+    /// Whether a value is next that is used, not defined: definitions go on with a name or a type.
+    pub fn sees_use(&self) -> bool {
+        let after = self.tokens.get(self.at + 1).map(|placed| &placed.token);
+        self.sees_value() && !matches!(after, Some(Token::Text(_) | Token::Symbol(":")))
+    }
+
     /// Whether a number is next.
     pub fn sees_number(&self) -> bool {
         matches!(self.peek(), Some(Token::Number(_)))
