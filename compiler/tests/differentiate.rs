@@ -537,3 +537,34 @@ fn partition_refuses_outputs_that_depend_on_cotangents() {
     let error = partition(&b.finish(vec![y, y]), 1, 1, Recompute::Off).expect_err("y depends on the seed");
     assert_eq!(error, "output 0 depends on a cotangent");
 }
+
+/// Random smooth functions: gradients against differences, saved in every way.
+#[test]
+fn random_functions() {
+    let mut loops = 0;
+    for seed in 0..120 {
+        let inputs = random::Grower::new(seed, true).inputs();
+        let loss = |b: &mut Builder, p: &[Value]| random::Grower::new(seed, true).loss(b, p);
+        let (function, _) = with_gradients(&loss, &types_of(&inputs), Recompute::Cheap);
+        loops += count(&function, "loop");
+        std::panic::catch_unwind(|| check(&loss, &inputs)).unwrap_or_else(|_| panic!("seed {seed}"));
+    }
+    assert!(loops > 100, "{loops} loops");
+}
+
+/// Random functions twice differentiated.
+#[test]
+fn random_second_order() {
+    for seed in 0..40 {
+        let inputs = random::Grower::new(seed, true).inputs();
+        let loss = |b: &mut Builder, p: &[Value]| {
+            let inner = random::Grower::new(seed, true).loss(b, p);
+            gradient_norm(b, inner, p[0], WAYS[seed as usize % WAYS.len()])
+        };
+        let (_, pullback) = with_gradients(&loss, &types_of(&inputs), Recompute::Cheap);
+        let lost = pullback.cuts.len();
+        let check = || if lost == 0 { check(&loss, &inputs) };
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(check))
+            .unwrap_or_else(|_| panic!("seed {seed}"));
+    }
+}

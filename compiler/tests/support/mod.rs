@@ -1,6 +1,8 @@
 //! What the tests of graph transformations share: small functions in float64, run by the reference interpreter.
 #![allow(dead_code)]
 
+pub mod random;
+
 use nnc_compiler::differentiate::{Pullback, Recompute, pullback_with};
 use nnc_ir::graph::Function;
 use nnc_ir::ops::{If, Loop, Op};
