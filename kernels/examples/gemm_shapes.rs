@@ -1,4 +1,4 @@
-//! Prints GFLOP/s of `gemm_f32` for the products of a small transformer, each beside the library alone.
+//! Prints GFLOP/s of `gemm_f32` and `gemm_f64` for the products of a small transformer, each beside the library alone.
 //!
 //! `cargo run --release -p nnc-kernels --example gemm_shapes [filter]`
 
@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use gemm::Parallelism;
-use nnc_kernels::gemm::gemm_f32;
+use nnc_kernels::gemm::{gemm_f32, gemm_f64};
 
 /// Storage of a product `C[m,n] = A[m,k] B[k,n]`: which operands lie transposed in memory. C is row-major.
 #[derive(Clone, Copy)]
@@ -22,23 +22,27 @@ struct Shape {
 fn main() {
     let filter = std::env::args().nth(1).unwrap_or_default();
     println!("{}", nnc_kernels::cpu::describe());
-    println!(
-        "{:<28} {:>4} {:>4} {:>4} {:>8} {:>8} {:>6}",
-        "f32, one thread", "m", "n", "k", "library", "ours", "ratio"
-    );
-    for shape in shapes().into_iter().filter(|shape| shape.about.contains(&filter)) {
-        let [library, ours] = measure(shape);
-        let Shape { about, m, n, k, .. } = shape;
-        println!("{about:<28} {m:>4} {n:>4} {k:>4} {library:>8.1} {ours:>8.1} {:>6.2}", ours / library);
-    }
+    let chosen = || shapes().into_iter().filter(|shape| shape.about.contains(&filter));
+    title("f32, one thread, GFLOP/s");
+    chosen().for_each(|shape| report(shape, measure(shape, gemm_f32)));
+    title("f64, one thread, GFLOP/s");
+    chosen().for_each(|shape| report(shape, measure(shape, gemm_f64)));
+}
+
+fn title(about: &str) {
+    println!("{about:<28} {:>4} {:>4} {:>4} {:>8} {:>8} {:>6}", "m", "n", "k", "library", "ours", "ratio");
+}
+
+fn report(shape: Shape, [library, ours]: [f64; 2]) {
+    let Shape { about, m, n, k, .. } = shape;
+    println!("{about:<28} {m:>4} {n:>4} {k:>4} {library:>8.1} {ours:>8.1} {:>6.2}", ours / library);
 }
 
 fn shapes() -> Vec<Shape> {
     let plain = |about, m, n, k| Shape { about, m, n, k, a_transposed: false, b_transposed: false };
     let mut all = Vec::new();
-    for (m, tokens) in [(768, "768 tokens"), (96, "panel of 96 tokens")] {
+    for m in [768, 96] {
         for (n, k) in [(384, 128), (128, 128), (512, 128), (128, 512), (65, 128)] {
-            let _ = tokens;
             all.push(Shape { b_transposed: true, ..plain("forward x W^T", m, n, k) });
             all.push(plain("backward dy W", m, k, n));
         }
@@ -69,16 +73,34 @@ fn shapes() -> Vec<Shape> {
     all
 }
 
-/// GFLOP/s of the library and of `gemm_f32`: the best of interleaved rounds, against noise from other processes.
-fn measure(shape: Shape) -> [f64; 2] {
+/// A product function of this crate.
+type Gemm<T> = unsafe fn(
+    usize,
+    usize,
+    usize,
+    *mut T,
+    isize,
+    isize,
+    bool,
+    T,
+    *const T,
+    isize,
+    isize,
+    *const T,
+    isize,
+    isize,
+);
+
+/// GFLOP/s of the library and of `gemm`: the best of interleaved rounds, against noise from other processes.
+fn measure<T: Copy + From<f32> + 'static>(shape: Shape, gemm: Gemm<T>) -> [f64; 2] {
     let Shape { m, n, k, a_transposed, b_transposed, .. } = shape;
-    let (a, b) = (numbers(m * k), numbers(k * n));
-    let mut c = numbers(m * n);
+    let (a, b) = (numbers::<T>(m * k), numbers::<T>(k * n));
+    let mut c = numbers::<T>(m * n);
     let strides = |rows: usize, columns: usize, transposed: bool| {
         if transposed { (1, rows as isize) } else { (columns as isize, 1) }
     };
     let ((a_rs, a_cs), (b_rs, b_cs)) = (strides(m, k, a_transposed), strides(k, n, b_transposed));
-    let c_rs = n as isize;
+    let (c_rs, one) = (n as isize, T::from(1.0));
     let (a, b, c) = (black_box(a.as_ptr()), black_box(b.as_ptr()), black_box(c.as_mut_ptr()));
     // SAFETY (both): the buffers hold exactly the elements that the strides reach.
     let mut library = || unsafe {
@@ -96,15 +118,15 @@ fn measure(shape: Shape) -> [f64; 2] {
             b,
             b_cs,
             b_rs,
-            1.0f32,
-            1.0,
+            one,
+            one,
             false,
             false,
             false,
             Parallelism::None,
         )
     };
-    let mut ours = || unsafe { gemm_f32(m, n, k, c, c_rs, 1, false, 1.0, a, a_rs, a_cs, b, b_rs, b_cs) };
+    let mut ours = || unsafe { gemm(m, n, k, c, c_rs, 1, false, one, a, a_rs, a_cs, b, b_rs, b_cs) };
     let mut best = [Duration::MAX; 2];
     let calls = (2_000_000 / (m * n * k)).clamp(1, 20_000);
     for _ in 0..200 {
@@ -120,6 +142,6 @@ fn time(calls: usize, call: &mut dyn FnMut()) -> Duration {
     start.elapsed()
 }
 
-fn numbers(len: usize) -> Vec<f32> {
-    (0..len).map(|i| (i * 7919 % 1009) as f32 / 1009.0 - 0.5).collect()
+fn numbers<T: From<f32>>(len: usize) -> Vec<T> {
+    (0..len).map(|i| T::from((i * 7919 % 1009) as f32 / 1009.0 - 0.5)).collect()
 }

@@ -8,8 +8,11 @@ use std::ptr::NonNull;
 pub const ALIGNMENT: usize = 64;
 
 /// A fixed-size, zero-initialised buffer aligned to [`ALIGNMENT`] bytes.
+///
+/// The memory of a large buffer is taken from the system page by page, when first touched: the allocator is asked for
+/// zeroed memory of ordinary alignment, which it maps lazily, and the buffer starts at the first boundary inside.
 pub struct AlignedBytes {
-    start: NonNull<u8>,
+    block: NonNull<u8>,
     len: usize,
 }
 
@@ -21,13 +24,10 @@ unsafe impl Sync for AlignedBytes {}
 impl AlignedBytes {
     /// A buffer of `len` zero bytes.
     pub fn zeroed(len: usize) -> AlignedBytes {
-        if len == 0 {
-            return AlignedBytes { start: NonNull::without_provenance(NONZERO_ALIGNMENT), len };
-        }
         let layout = layout(len);
         // SAFETY: the layout has a size above zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        AlignedBytes { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), len }
+        let block = unsafe { alloc_zeroed(layout) };
+        AlignedBytes { block: NonNull::new(block).unwrap_or_else(|| handle_alloc_error(layout)), len }
     }
 
     /// A buffer that holds a copy of `bytes`.
@@ -37,38 +37,47 @@ impl AlignedBytes {
         buffer
     }
 
+    /// The first boundary inside the block.
+    fn start(&self) -> *mut u8 {
+        let block = self.block.as_ptr();
+        block.wrapping_add(block.align_offset(ALIGNMENT))
+    }
+
     /// The first byte; valid for reads of `len` bytes.
     pub fn as_ptr(&self) -> *const u8 {
-        self.start.as_ptr()
+        self.start()
     }
 
     /// The first byte; valid for reads and writes of `len` bytes.
     pub fn as_mut_ptr(&mut self) -> *mut u8 {
-        self.start.as_ptr()
+        self.start()
     }
 }
 
-const NONZERO_ALIGNMENT: std::num::NonZeroUsize = std::num::NonZeroUsize::new(ALIGNMENT).unwrap();
-
-/// The layout of a buffer of `len` bytes; a length past `isize::MAX` is an allocation that cannot succeed.
+/// The block behind a buffer of `len` bytes, with room for the way to a boundary; a length past `isize::MAX` is an
+/// allocation that cannot succeed.
 fn layout(len: usize) -> Layout {
-    Layout::from_size_align(len, ALIGNMENT)
+    let size = len.saturating_add(ALIGNMENT - BLOCK_ALIGNMENT);
+    Layout::from_size_align(size, BLOCK_ALIGNMENT)
         .unwrap_or_else(|_| handle_alloc_error(Layout::new::<[u8; ALIGNMENT]>()))
 }
+
+/// The largest alignment that allocators zero lazily.
+const BLOCK_ALIGNMENT: usize = 16;
 
 impl Deref for AlignedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: `start` is valid for `len` initialised bytes (or dangling and aligned when `len` is zero).
-        unsafe { std::slice::from_raw_parts(self.start.as_ptr(), self.len) }
+        // SAFETY: the block holds `len` initialised bytes from its first boundary on.
+        unsafe { std::slice::from_raw_parts(self.start(), self.len) }
     }
 }
 
 impl DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
         // SAFETY: as in `deref`, and `&mut self` makes the access unique.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.len) }
+        unsafe { std::slice::from_raw_parts_mut(self.start(), self.len) }
     }
 }
 
@@ -92,10 +101,8 @@ impl std::fmt::Debug for AlignedBytes {
 
 impl Drop for AlignedBytes {
     fn drop(&mut self) {
-        if self.len > 0 {
-            // SAFETY: `start` came from `alloc_zeroed` with this very layout.
-            unsafe { dealloc(self.start.as_ptr(), layout(self.len)) }
-        }
+        // SAFETY: `block` came from `alloc_zeroed` with this very layout.
+        unsafe { dealloc(self.block.as_ptr(), layout(self.len)) }
     }
 }
 

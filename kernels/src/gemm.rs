@@ -52,23 +52,6 @@ pub struct Product<T> {
 }
 
 impl<T: Copy> Product<T> {
-    /// The same product written as `Cᵀ = Bᵀ Aᵀ`.
-    fn transposed(self) -> Product<T> {
-        Product {
-            m: self.n,
-            n: self.m,
-            c_rs: self.c_cs,
-            c_cs: self.c_rs,
-            a: self.b,
-            a_rs: self.b_cs,
-            a_cs: self.b_rs,
-            b: self.a,
-            b_rs: self.a_cs,
-            b_cs: self.a_rs,
-            ..self
-        }
-    }
-
     /// The product of no steps: zero, or nothing to add.
     ///
     /// # Safety
@@ -83,16 +66,6 @@ impl<T: Copy> Product<T> {
                 unsafe { *self.c_at(row, column) = zero }
             }
         }
-    }
-
-    /// Address of an element of A.
-    fn a_at(&self, row: usize, step: usize) -> *const T {
-        self.a.wrapping_offset(row as isize * self.a_rs + step as isize * self.a_cs)
-    }
-
-    /// Address of an element of B.
-    fn b_at(&self, step: usize, column: usize) -> *const T {
-        self.b.wrapping_offset(step as isize * self.b_rs + column as isize * self.b_cs)
     }
 
     /// Address of an element of C.
@@ -155,15 +128,19 @@ impl Path {
     /// 1.0 to 1.15 for panels of up to 128 rows with B transposed, 1.0 to 1.9 for one row, 1.5 to 5 up to 32 cubed. The
     /// few percent on large products buy calls without allocation. On AVX-512 the library reaches nine tenths of the
     /// peak for large products; there ours serves where the library's setup shows.
+    #[cfg(target_arch = "x86_64")]
     fn choose(level: CpuLevel, m: usize, n: usize, k: usize) -> Path {
-        #[cfg(target_arch = "x86_64")]
         match level {
-            CpuLevel::Avx2 => return Path::Avx2,
-            CpuLevel::Avx512 if m == 1 || n == 1 => return Path::Avx512,
-            CpuLevel::Avx512 if m.saturating_mul(n).saturating_mul(k) <= 32 * 32 * 32 => return Path::Avx512,
-            CpuLevel::Avx512 | CpuLevel::Scalar => {}
+            CpuLevel::Avx2 => Path::Avx2,
+            CpuLevel::Avx512 if m == 1 || n == 1 => Path::Avx512,
+            CpuLevel::Avx512 if m.saturating_mul(n).saturating_mul(k) <= 32 * 32 * 32 => Path::Avx512,
+            CpuLevel::Avx512 | CpuLevel::Scalar => Path::Library,
         }
-        let _ = (level, m, n, k);
+    }
+
+    /// Elsewhere there is only the library.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn choose(_: CpuLevel, _: usize, _: usize, _: usize) -> Path {
         Path::Library
     }
 }

@@ -11,6 +11,7 @@
 pub mod align;
 pub mod context;
 pub mod cpu;
+#[cfg(unix)]
 pub mod exec;
 pub mod gemm;
 pub mod host;

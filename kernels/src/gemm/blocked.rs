@@ -47,14 +47,43 @@ pub(crate) unsafe fn multiply<K: Kernel>(p: Product<K::Element>) {
             return plan.run::<K>(&p, [std::ptr::null_mut(); 2]);
         }
         PACKED.with_borrow_mut(|buffers| {
-            let bytes = plan.elements::<K>().map(|elements| elements * size_of::<K::Element>());
+            let bytes = plan.elements::<K>(&p).map(|elements| elements * size_of::<K::Element>());
             for (buffer, bytes) in buffers.iter_mut().zip(bytes) {
                 if buffer.len() < bytes {
-                    *buffer = AlignedBytes::zeroed(bytes);
+                    *buffer = AlignedBytes::zeroed(bytes.next_power_of_two());
                 }
             }
             plan.run::<K>(&p, buffers.each_mut().map(|buffer| buffer.as_mut_ptr().cast()))
         })
+    }
+}
+
+impl<T: Copy> Product<T> {
+    /// The same product written as `Cᵀ = Bᵀ Aᵀ`.
+    pub(super) fn transposed(self) -> Product<T> {
+        Product {
+            m: self.n,
+            n: self.m,
+            c_rs: self.c_cs,
+            c_cs: self.c_rs,
+            a: self.b,
+            a_rs: self.b_cs,
+            a_cs: self.b_rs,
+            b: self.a,
+            b_rs: self.a_cs,
+            b_cs: self.a_rs,
+            ..self
+        }
+    }
+
+    /// Address of an element of A.
+    pub(super) fn a_at(&self, row: usize, step: usize) -> *const T {
+        self.a.wrapping_offset(row as isize * self.a_rs + step as isize * self.a_cs)
+    }
+
+    /// Address of an element of B.
+    pub(super) fn b_at(&self, step: usize, column: usize) -> *const T {
+        self.b.wrapping_offset(step as isize * self.b_rs + column as isize * self.b_cs)
     }
 }
 
@@ -102,8 +131,9 @@ impl Plan {
     }
 
     /// Elements of packed A and packed B.
-    fn elements<K: Kernel>(&self) -> [usize; 2] {
-        [ROWS * self.depth + K::Vector::LANES, COLUMNS * self.depth]
+    fn elements<K: Kernel>(&self, p: &Product<K::Element>) -> [usize; 2] {
+        let columns = p.n.min(COLUMNS).next_multiple_of(K::Vector::LANES);
+        [p.m.min(ROWS) * self.depth + K::Vector::LANES, columns * self.depth]
     }
 
     /// # Safety
