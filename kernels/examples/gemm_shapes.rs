@@ -66,6 +66,11 @@ fn shapes() -> Vec<Shape> {
         all.push(Shape { b_transposed: true, ..plain("decode x W^T", 1, n, k) });
         all.push(plain("decode x W", 1, n, k));
     }
+    for m in [2, 4, 8, 16] {
+        all.push(Shape { b_transposed: true, ..plain("few rows, x W^T", m, 512, 512) });
+        all.push(Shape { b_transposed: true, ..plain("few rows, x W^T", m, 384, 128) });
+        all.push(plain("few rows, x W", m, 512, 512));
+    }
     for size in [2, 3, 4, 6, 8, 16, 32] {
         all.push(plain("small", size, size, size));
         all.push(Shape { b_transposed: true, ..plain("small, B transposed", size, size, size) });

@@ -125,14 +125,15 @@ impl Path {
     /// The one place where a product meets its implementation: a function of level and sizes alone.
     ///
     /// Measured by `examples/gemm_shapes.rs` on Zen 3 (AVX2), ours over the library: 0.95 to 1.0 for large products,
-    /// 1.0 to 1.15 for panels of up to 128 rows with B transposed, 1.0 to 1.9 for one row, 1.5 to 5 up to 32 cubed. The
+    /// 1.0 to 1.15 for panels of up to 128 rows with B transposed, 1.0 to 1.6 for one row, 1.6 to 5 for few rows with B
+    /// transposed, 1.5 to 5 up to 32 cubed. The
     /// few percent on large products buy calls without allocation. On AVX-512 the library reaches nine tenths of the
     /// peak for large products; there ours serves where the library's setup shows.
     #[cfg(target_arch = "x86_64")]
     fn choose(level: CpuLevel, m: usize, n: usize, k: usize) -> Path {
         match level {
             CpuLevel::Avx2 => Path::Avx2,
-            CpuLevel::Avx512 if m == 1 || n == 1 => Path::Avx512,
+            CpuLevel::Avx512 if m.min(n) <= blocked::FEW => Path::Avx512,
             CpuLevel::Avx512 if m.saturating_mul(n).saturating_mul(k) <= 32 * 32 * 32 => Path::Avx512,
             CpuLevel::Avx512 | CpuLevel::Scalar => Path::Library,
         }

@@ -10,7 +10,6 @@ use crate::simd::Vector;
 
 use super::Product;
 use super::levels::Kernel;
-use super::line::Line;
 use super::tile::{Tile, vectors};
 
 /// The most steps of k in a block: a packed panel of B (25 KiB at AVX2) stays in the first-level cache.
@@ -39,7 +38,7 @@ pub(crate) unsafe fn multiply<K: Kernel>(p: Product<K::Element>) {
             return K::by_element(&p);
         }
         let p = if p.m > 1 && (p.n == 1 || p.c_cs != 1 && p.c_rs == 1) { p.transposed() } else { p };
-        if p.m == 1 && multiply_line::<K>(&p) {
+        if multiply_few_rows::<K>(&p) {
             return;
         }
         let plan = Plan::new::<K>(&p);
@@ -87,26 +86,29 @@ impl<T: Copy> Product<T> {
     }
 }
 
-/// One row of C, if its operands are contiguous in a direction that serves; false if nothing was done.
+/// Few rows of C, if the operands are contiguous in a direction that serves; false if nothing was done.
 ///
 /// # Safety
-/// As for [`multiply`], and `m == 1`.
-unsafe fn multiply_line<K: Kernel>(p: &Product<K::Element>) -> bool {
-    let by_rows = p.b_cs == 1 && (p.c_cs == 1 || p.n == 1);
-    let by_columns = p.b_rs == 1 && (p.a_cs == 1 || p.k == 1);
-    let b_step = if by_rows { p.b_rs } else { p.b_cs };
-    let Product { n, k, a, b, c, alpha, accumulate, .. } = *p;
-    let line = Line { n, k, x: a, x_step: p.a_cs, b, b_step, c, c_step: p.c_cs, alpha, accumulate };
+/// As for [`multiply`].
+unsafe fn multiply_few_rows<K: Kernel>(p: &Product<K::Element>) -> bool {
+    let by_rows = p.m == 1 && p.b_cs == 1 && (p.c_cs == 1 || p.n == 1);
+    // A transposed B is packed for the tiles; for few rows, or for short sums, that costs more than dot products do.
+    let by_columns = p.b_rs == 1 && p.a_cs == 1 && (p.m == 1 || p.m <= FEW && p.k >= LONG);
     // SAFETY: the caller's promise.
     unsafe {
         match (by_rows, by_columns) {
-            (true, _) => K::combine_rows(&line),
-            (false, true) => K::dot_columns(&line),
+            (true, _) => K::combine_rows(p),
+            (false, true) => K::dot_columns(p),
             (false, false) => return false,
         }
     }
     true
 }
+
+/// Rows up to which packing a transposed B does not pay.
+pub(super) const FEW: usize = 8;
+/// Steps from which a dot product hides the summation of its lanes.
+const LONG: usize = 128;
 
 /// Steps per block for a sum of `k` steps: as few blocks as possible, equally long.
 fn depth_of_block(k: usize) -> usize {

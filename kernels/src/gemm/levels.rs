@@ -5,9 +5,8 @@ use std::arch::x86_64::{__m256, __m256d, __m512, __m512d};
 use crate::simd::{Float, Vector};
 
 use super::Product;
-use super::line::{self, Line};
-use super::pack;
 use super::tile::{self, Tile, VECTORS, vectors};
+use super::{line, pack};
 
 /// The kernels of one instruction level and element type.
 ///
@@ -50,10 +49,10 @@ pub(crate) trait Kernel {
     );
 
     /// See [`line::combine_rows`].
-    unsafe fn combine_rows(line: &Line<Self::Element>);
+    unsafe fn combine_rows(p: &Product<Self::Element>);
 
     /// See [`line::dot_columns`].
-    unsafe fn dot_columns(line: &Line<Self::Element>);
+    unsafe fn dot_columns(p: &Product<Self::Element>);
 }
 
 macro_rules! level {
@@ -117,13 +116,13 @@ macro_rules! level {
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn combine_rows(line: &Line<$element>) {
-                unsafe { line::combine_rows::<$vector>(line) }
+            unsafe fn combine_rows(p: &Product<$element>) {
+                unsafe { line::combine_rows::<$vector>(p) }
             }
 
             #[target_feature(enable = $features)]
-            unsafe fn dot_columns(line: &Line<$element>) {
-                unsafe { line::dot_columns::<$vector>(line) }
+            unsafe fn dot_columns(p: &Product<$element>) {
+                unsafe { line::dot_columns::<$vector>(p) }
             }
         }
     };

@@ -1,78 +1,62 @@
-//! Products with one row of C, as in decoding one token: every element of B is read once, so the speed is that of memory.
+//! Products with one or few rows of C, as in decoding: B is read once, in place, so the speed is that of memory.
 
 use crate::simd::{Float, Vector};
 
-/// `c[j] (+)= alpha Σ x[p] b[p][j]`. Strides are in elements; the contiguous direction has none.
-pub(crate) struct Line<T> {
-    pub n: usize,
-    pub k: usize,
-    pub x: *const T,
-    /// Stride of `x`; one for [`dot_columns`].
-    pub x_step: isize,
-    pub b: *const T,
-    /// Row stride of B for [`combine_rows`], column stride for [`dot_columns`].
-    pub b_step: isize,
-    pub c: *mut T,
-    /// Stride of `c`; one for [`combine_rows`].
-    pub c_step: isize,
-    pub alpha: T,
-    pub accumulate: bool,
-}
+use super::Product;
 
 /// Rows of B read at once by [`combine_rows`]: as many streams as the prefetcher of a core follows.
 const STREAMS: usize = 8;
 
-/// Contiguous rows of B and contiguous `c`: adds scaled rows into `c`, a few rows at a time.
+/// One row of C, contiguous, and contiguous rows of B: adds scaled rows into C, a few rows at a time.
 ///
 /// # Safety
-/// The processor has the level of `V`; operands are readable and `c` readable and writable for what `line` describes.
+/// As for [`super::gemm_f32`], and the processor has the level of `V`; `m == 1`.
 #[inline(always)]
-pub(crate) unsafe fn combine_rows<V: Vector>(line: &Line<V::Element>) {
+pub(crate) unsafe fn combine_rows<V: Vector>(p: &Product<V::Element>) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut p = 0;
-        while p + STREAMS <= line.k {
-            add_rows::<V, STREAMS>(line, p);
-            p += STREAMS;
+        let mut step = 0;
+        while step + STREAMS <= p.k {
+            add_rows::<V, STREAMS>(p, step);
+            step += STREAMS;
         }
-        while p < line.k {
-            add_rows::<V, 1>(line, p);
-            p += 1;
+        while step < p.k {
+            add_rows::<V, 1>(p, step);
+            step += 1;
         }
     }
 }
 
-/// Adds rows `p..p + S` to `c`; the first rows overwrite it unless the product accumulates.
+/// Adds rows `step..step + S` to C; the first rows overwrite it unless the product accumulates.
 ///
 /// # Safety
-/// As for [`combine_rows`], and `p + S <= k`.
+/// As for [`combine_rows`], and `step + S <= k`.
 #[inline(always)]
-unsafe fn add_rows<V: Vector, const S: usize>(line: &Line<V::Element>, p: usize) {
+unsafe fn add_rows<V: Vector, const S: usize>(p: &Product<V::Element>, step: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        let (mut factors, mut rows) = ([V::zero(); S], [line.b; S]);
+        let (mut factors, mut rows) = ([V::zero(); S], [p.b; S]);
         for s in 0..S {
-            let step = (p + s) as isize;
-            factors[s] = V::splat(*line.x.offset(step * line.x_step) * line.alpha);
-            rows[s] = line.b.offset(step * line.b_step);
+            factors[s] = V::splat(*p.a_at(0, step + s) * p.alpha);
+            rows[s] = p.b_at(step + s, 0);
         }
-        let keeps = line.accumulate || p > 0;
+        let keeps = p.accumulate || step > 0;
         let mut j = 0;
-        while j + V::LANES <= line.n {
-            let mut sum = if keeps { V::load(line.c.add(j)) } else { V::zero() };
+        while j + V::LANES <= p.n {
+            let mut sum = if keeps { V::load(p.c.add(j)) } else { V::zero() };
             for s in 0..S {
                 sum = factors[s].fma(V::load(rows[s].add(j)), sum);
             }
-            sum.store(line.c.add(j));
+            sum.store(p.c.add(j));
             j += V::LANES;
         }
-        let rest = line.n - j;
+        let rest = p.n - j;
         if rest > 0 {
-            let mut sum = if keeps { V::load_first(line.c.add(j), rest) } else { V::zero() };
+            let mut sum = if keeps { V::load_first(p.c.add(j), rest) } else { V::zero() };
             for s in 0..S {
                 sum = factors[s].fma(V::load_first(rows[s].add(j), rest), sum);
             }
-            sum.store_first(line.c.add(j), rest);
+            sum.store_first(p.c.add(j), rest);
         }
     }
 }
@@ -80,60 +64,79 @@ unsafe fn add_rows<V: Vector, const S: usize>(line: &Line<V::Element>, p: usize)
 /// Columns of B that [`dot_columns`] reads at once.
 const DOTS: usize = 4;
 
-/// Contiguous columns of B and contiguous `x`: one dot product per column, a few columns at a time.
+/// Contiguous rows of A and contiguous columns of B: one dot product per element of C. A few columns of B at a time
+/// stay in the first-level cache while all rows of A pass.
 ///
 /// # Safety
-/// As for [`combine_rows`].
+/// As for [`super::gemm_f32`], and the processor has the level of `V`.
 #[inline(always)]
-pub(crate) unsafe fn dot_columns<V: Vector>(line: &Line<V::Element>) {
+pub(crate) unsafe fn dot_columns<V: Vector>(p: &Product<V::Element>) {
+    let mut j = 0;
     // SAFETY: the caller's promise.
     unsafe {
-        let mut j = 0;
-        while j + DOTS <= line.n {
-            dots::<V, DOTS>(line, j);
+        while j + DOTS <= p.n {
+            let mut i = 0;
+            while i + 2 <= p.m {
+                dots::<V, 2, 2>(p, i, j);
+                dots::<V, 2, 2>(p, i, j + 2);
+                i += 2;
+            }
+            if i < p.m {
+                dots::<V, 1, DOTS>(p, i, j);
+            }
             j += DOTS;
         }
-        while j < line.n {
-            dots::<V, 1>(line, j);
+        while j < p.n {
+            (0..p.m).for_each(|i| dots::<V, 1, 1>(p, i, j));
             j += 1;
         }
     }
 }
 
-/// Columns `j..j + D`. Each sum has two accumulators (even and odd vectors), added in a fixed order whatever `D` is.
+/// Rows `i..i + R` and columns `j..j + D` of C. Each sum has two accumulators (even and odd vectors), added in a fixed
+/// order, whatever `R` and `D` are.
 ///
 /// # Safety
-/// As for [`dot_columns`], and `j + D <= n`.
+/// As for [`dot_columns`]; `i + R <= m` and `j + D <= n`.
 #[inline(always)]
-unsafe fn dots<V: Vector, const D: usize>(line: &Line<V::Element>, j: usize) {
+unsafe fn dots<V: Vector, const R: usize, const D: usize>(p: &Product<V::Element>, i: usize, j: usize) {
     // SAFETY: the caller's promise.
     unsafe {
-        let mut columns = [line.b; D];
-        for (d, column) in columns.iter_mut().enumerate() {
-            *column = line.b.offset((j + d) as isize * line.b_step);
-        }
-        let mut sums = [[V::zero(); 2]; D];
-        let mut p = 0;
-        while p + 2 * V::LANES <= line.k {
-            let x = [V::load(line.x.add(p)), V::load(line.x.add(p + V::LANES))];
-            for (sums, column) in sums.iter_mut().zip(columns) {
-                sums[0] = x[0].fma(V::load(column.add(p)), sums[0]);
-                sums[1] = x[1].fma(V::load(column.add(p + V::LANES)), sums[1]);
+        let (mut rows, mut columns) = ([p.a; R], [p.b; D]);
+        rows.iter_mut().enumerate().for_each(|(r, row)| *row = p.a_at(i + r, 0));
+        columns.iter_mut().enumerate().for_each(|(d, column)| *column = p.b_at(0, j + d));
+        let mut sums = [[[V::zero(); 2]; D]; R];
+        let mut step = 0;
+        while step + 2 * V::LANES <= p.k {
+            for half in 0..2 {
+                let from = step + half * V::LANES;
+                let column = columns.map(|column| V::load(column.add(from)));
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    let x = V::load(row.add(from));
+                    for (sum, column) in sums.iter_mut().zip(column) {
+                        sum[half] = x.fma(column, sum[half]);
+                    }
+                }
             }
-            p += 2 * V::LANES;
+            step += 2 * V::LANES;
         }
-        while p < line.k {
-            let count = (line.k - p).min(V::LANES);
-            let x = V::load_first(line.x.add(p), count);
-            for (sums, column) in sums.iter_mut().zip(columns) {
-                sums[0] = x.fma(V::load_first(column.add(p), count), sums[0]);
+        while step < p.k {
+            let count = (p.k - step).min(V::LANES);
+            let column = columns.map(|column| V::load_first(column.add(step), count));
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                let x = V::load_first(row.add(step), count);
+                for (sum, column) in sums.iter_mut().zip(column) {
+                    sum[0] = x.fma(column, sum[0]);
+                }
             }
-            p += count;
+            step += count;
         }
-        for (d, sums) in sums.iter().enumerate() {
-            let to = line.c.offset((j + d) as isize * line.c_step);
-            let dot = across(sums[0].add(sums[1])) * line.alpha;
-            *to = if line.accumulate { *to + dot } else { dot };
+        for (r, sums) in sums.iter().enumerate() {
+            for (d, sum) in sums.iter().enumerate() {
+                let to = p.c_at(i + r, j + d);
+                let dot = across(sum[0].add(sum[1])) * p.alpha;
+                *to = if p.accumulate { *to + dot } else { dot };
+            }
         }
     }
 }

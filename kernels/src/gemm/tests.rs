@@ -191,6 +191,22 @@ fn every_layout() {
 }
 
 #[test]
+fn few_rows_of_long_dot_products() {
+    for m in 1..=9 {
+        for (n, k) in [(1, 128), (3, 131), (6, 200), (9, 128)] {
+            for c in [Rows, Columns, Spread] {
+                check(Case {
+                    size: [m, n, k],
+                    layouts: [PaddedRows, Columns, c],
+                    accumulate: m % 2 == 0,
+                    alpha: 0.5,
+                });
+            }
+        }
+    }
+}
+
+#[test]
 fn sizes_past_every_block() {
     for (size, layouts) in [
         ([175, 70, 600], [Rows, Columns, Rows]),
