@@ -69,11 +69,14 @@ fn every_operation_in_a_loop() {
                     Array::new(shape, data.iter().map(near).collect())
                 })
                 .collect();
-            let wide = |ty: &Type| if ty.dtype == DType::F32 { ty.with_dtype(DType::F64) } else { ty.clone() };
+            let wide =
+                |ty: &Type| if ty.dtype == DType::F32 { ty.with_dtype(DType::F64) } else { ty.clone() };
             let types: Vec<Type> = example.operands.iter().map(|(ty, _)| wide(ty)).collect();
             let loss = |b: &mut Builder, p: &[Value]| operation_in_a_loop(b, p, &example.op);
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| check_sized(&loss, &types, &inputs, &[])))
-                .unwrap_or_else(|_| panic!("`{name}`, example {number}: {:?}", example.op));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                check_sized(&loss, &types, &inputs, &[])
+            }))
+            .unwrap_or_else(|_| panic!("`{name}`, example {number}: {:?}", example.op));
         }
     }
     assert!(tried > 40, "{tried} examples");
@@ -87,7 +90,8 @@ fn operation_in_a_loop(b: &mut Builder, p: &[Value], op: &ops::Op) -> Value {
     let zero = b.fill(0.0, real(&[]));
     let results = turns(b, ("i", 2usize), false, &[zero], &[], |b, carried| {
         let operands: Vec<Value> = p.iter().map(|x| shifted(b, *x, carried[0])).collect();
-        let results = b.try_apply_blocks(op.clone(), &operands, Vec::new()).expect("an example is well typed");
+        let results =
+            b.try_apply_blocks(op.clone(), &operands, Vec::new()).expect("an example is well typed");
         let mut sum = carried[0];
         for result in results.into_iter().take(1) {
             let weighted = weighted(b, result);
@@ -185,7 +189,8 @@ fn a_loop_whose_sizes_grow_with_the_counter() {
     let loss = |b: &mut Builder, p: &[Value]| {
         let results = turns(b, ("i", 4usize), false, &[p[1]], &[], |b, v| {
             let sizes = vec![Dim::symbol("i") + Dim::one()];
-            let part = b.apply(Slice { starts: vec![Dim::zero()], sizes: sizes.clone(), steps: vec![1] }, &[p[0]]);
+            let part =
+                b.apply(Slice { starts: vec![Dim::zero()], sizes: sizes.clone(), steps: vec![1] }, &[p[0]]);
             let spread = b.broadcast(v[0], sizes, vec![]);
             let part = b.mul(part, spread);
             let part = b.apply(ops::Sin, &[part]);
@@ -278,7 +283,12 @@ fn a_rule_replaces_the_gradient() {
     let x = Array::new(vec![2], vec![0.3, 0.9]);
     let (function, _) = with_gradients(&loss, &[real(&[2])], Recompute::Cheap);
     // d(round(3x) x) = round(3x) + 3x.
-    assert_close(&run(&function, &[x], &[])[1], &Array::new(vec![2], vec![1.9, 5.7]), 1e-12, "straight through");
+    assert_close(
+        &run(&function, &[x], &[])[1],
+        &Array::new(vec![2], vec![1.9, 5.7]),
+        1e-12,
+        "straight through",
+    );
 }
 
 #[test]
@@ -411,10 +421,8 @@ fn look_ups_add_up() {
         let rows = b.apply(ops::Gather { axis: 0, batch: 0 }, &[p[0], positions]);
         let tied = b.apply(Contract { lhs: vec![0, 1], rhs: vec![2, 1], out: vec![0, 2] }, &[rows, p[0]]);
         let tied = b.apply(ops::Tanh, &[tied]);
-        let scattered = b.apply(
-            ops::Scatter { axis: 0, batch: 0, kind: ScatterKind::Add },
-            &[p[0], positions, rows],
-        );
+        let scattered =
+            b.apply(ops::Scatter { axis: 0, batch: 0, kind: ScatterKind::Add }, &[p[0], positions, rows]);
         let (a, c) = (weighted(b, tied), weighted(b, scattered));
         let (a, c) = (total(b, a), total(b, c));
         b.add(a, c)
@@ -508,6 +516,76 @@ fn less_is_saved_where_more_is_replayed() {
     assert_eq!(always, 12 + 3 * 12);
 }
 
+/// `x[.., t, ..]` by hand: forwards, backwards, shifted, twice, and in an inner loop.
+#[test]
+fn parts_taken_by_hand_get_their_own_cotangents() {
+    let part = |b: &mut Builder, x: Value, start: Dim| {
+        let sizes = vec![Dim::from(2usize), Dim::one(), Dim::from(2usize)];
+        let op = Slice { starts: vec![Dim::zero(), start, Dim::one()], sizes, steps: vec![1; 3] };
+        let part = b.apply(op, &[x]);
+        b.reshape(part, vec![Dim::from(2usize), Dim::from(2usize)])
+    };
+    let loss = |b: &mut Builder, p: &[Value]| {
+        let (x, state) = (p[0], p[1]);
+        let results = turns(b, ("t", 3usize), false, &[state], &[], |b, v| {
+            let t = Dim::symbol("t");
+            let (now, next) = (part(b, x, t.clone()), part(b, x, &t + &Dim::one()));
+            let back = part(b, x, &Dim::constant(3) - &t);
+            let again = part(b, x, t.clone());
+            let y = b.mul(now, next);
+            let y = b.add(y, back);
+            let inner = turns(b, ("j", 2usize), false, &[y], &[], |b, v| {
+                let (a, c) = (part(b, x, t.clone()), part(b, x, &t + &Dim::symbol("j")));
+                let z = b.mul(v[0], a);
+                let z = b.add(z, c);
+                vec![tanh(b, z)]
+            });
+            let y = b.mul(inner[0], again);
+            let y = matmul(b, y, v[0]);
+            vec![tanh(b, y)]
+        });
+        let y = weighted(b, results[0]);
+        total(b, y)
+    };
+    let inputs = arrays(12, &[&[2, 4, 3], &[2, 2]]);
+    check(&loss, &inputs);
+    let (function, _) = with_gradients(&loss, &types_of(&inputs), Recompute::Cheap);
+    let body = &loops(&function).into_iter().find(|node| matches!(&node.op, ops::Op::Loop(op) if op.reverse));
+    let body = body.as_ref().expect("there is a backward loop").blocks[0].clone();
+    let whole = |v: &&Value| *function.ty(**v) == real(&[2, 4, 3]);
+    // Only what the inner loop takes at its own counter is added to a whole tensor.
+    assert_eq!(body.params.iter().filter(whole).count(), 1);
+}
+
+/// Scores of attention are as many as tokens squared: the queries and keys they are made of are saved instead.
+#[test]
+fn products_larger_than_their_operands_are_replayed() {
+    let (tokens, width) = (Dim::symbol("T"), Dim::from(3usize));
+    let square = |first: &Dim| Type::new(DType::F64, vec![first.clone(), width.clone(), width.clone()]);
+    let turns = Dim::from(2usize);
+    let types = [Type::new(DType::F64, vec![tokens.clone(), width.clone()]), square(&turns), square(&turns)];
+    let loss = |b: &mut Builder, p: &[Value]| {
+        let results = support::turns(b, ("l", 2usize), false, &[p[0]], &[p[1], p[2]], |b, v| {
+            let (q, k) = (matmul(b, v[0], v[1]), matmul(b, v[0], v[2]));
+            let scores = b.apply(Contract { lhs: vec![0, 1], rhs: vec![2, 1], out: vec![0, 2] }, &[q, k]);
+            let share = softmax(b, scores);
+            vec![matmul(b, share, v[0])]
+        });
+        let y = weighted(b, results[0]);
+        total(b, y)
+    };
+    let inputs = arrays(11, &[&[4, 3], &[2, 3, 3], &[2, 3, 3]]);
+    check_sized(&loss, &types, &inputs, &[("T", 4)]);
+    let saved = |way| {
+        let (function, _) = with_gradients(&loss, &types, way);
+        let results = loops(&function)[0].results.clone();
+        let wide = |v: &&Value| function.ty(**v).shape.iter().filter(|size| **size == tokens).count() == 2;
+        results.iter().filter(wide).count()
+    };
+    assert_eq!(saved(Recompute::Cheap), 0);
+    assert!(saved(Recompute::Off) > 0);
+}
+
 #[test]
 fn partition_equals_joint() {
     let inputs = transformer_inputs();
@@ -563,7 +641,11 @@ fn random_second_order() {
         };
         let (_, pullback) = with_gradients(&loss, &types_of(&inputs), Recompute::Cheap);
         let lost = pullback.cuts.len();
-        let check = || if lost == 0 { check(&loss, &inputs) };
+        let check = || {
+            if lost == 0 {
+                check(&loss, &inputs)
+            }
+        };
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(check))
             .unwrap_or_else(|_| panic!("seed {seed}"));
     }

@@ -89,7 +89,10 @@ fn texts() {
         } else {
             assert_eq!(after, expected, "{}", path.display());
         }
-        assert_ne!(before.split_whitespace().collect::<Vec<_>>(), after.split_whitespace().collect::<Vec<_>>());
+        assert_ne!(
+            before.split_whitespace().collect::<Vec<_>>(),
+            after.split_whitespace().collect::<Vec<_>>()
+        );
         seen += 1;
     }
     assert!(seen >= 8, "{seen} files");

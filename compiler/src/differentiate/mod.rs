@@ -12,6 +12,7 @@ mod loops;
 mod partition;
 mod reverse;
 mod saving;
+mod slices;
 mod strips;
 
 pub use flow::Place;
@@ -28,7 +29,8 @@ use reverse::Reverse;
 pub enum Recompute {
     /// Nothing but constants, random numbers and index maps.
     Off,
-    /// Scalar functions per element too: products, folds and carried values are saved.
+    /// Scalar functions per element too, and products much larger than their operands (the scores of attention): other
+    /// products, folds and carried values are saved.
     #[default]
     Cheap,
     /// Everything: only carried values are saved.
@@ -78,6 +80,9 @@ pub fn pullback_with(
     let span = b.span;
     let targets: Vec<Value> = outputs.iter().map(|(value, _)| *value).collect();
     let mut live = Flow::of(&b.function, &nodes).live(wrt, &targets);
+    if slices::expose(&mut b.function, &mut nodes, &live) {
+        live = Flow::of(&b.function, &nodes).live(wrt, &targets);
+    }
     let blocks = strips::mine(&mut b.function, &mut nodes, &live, recompute);
     if !blocks.is_empty() {
         live = Flow::of(&b.function, &nodes).live(wrt, &targets);

@@ -6,7 +6,7 @@
 
 use super::Recompute;
 use super::cut::{Network, UNBOUNDED};
-use crate::passes::cost::{Cost, bytes, cost};
+use crate::passes::cost::{Cost, bytes, cost, expands};
 use nnc_ir::Symbol;
 use nnc_ir::graph::{Function, Node, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 pub(super) enum Saving {
     /// What costs nothing: constants, random numbers, index maps.
     Values,
-    /// Also scalar functions per element.
+    /// Also scalar functions per element, and products much larger than their operands.
     Anchors,
     /// Everything.
     Carries,
@@ -37,7 +37,7 @@ impl Saving {
     fn replays(self, function: &Function, node: &Node) -> bool {
         match self {
             Saving::Values => cost(function, node) == Cost::Free,
-            Saving::Anchors => cost(function, node) <= Cost::Pointwise,
+            Saving::Anchors => cost(function, node) <= Cost::Pointwise || expands(function, node),
             Saving::Carries => true,
         }
     }

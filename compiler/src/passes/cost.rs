@@ -5,7 +5,9 @@ use nnc_ir::ops::{Lowered, Op, Wanted};
 use nnc_ir::{DType, Dim, Ranges, Symbol, Type};
 
 /// Stands for a size that is not known.
-const NOMINAL: i64 = 64;
+const NOMINAL: i64 = 256;
+/// A product this many times larger than its operands is cheaper to make than to keep.
+const EXPANSION: u64 = 4;
 
 /// How dear a node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +30,12 @@ pub(crate) fn cost(function: &Function, node: &Node) -> Cost {
         Lowered::Map(_) => Cost::Pointwise,
         _ => Cost::Dear,
     }
+}
+
+/// Whether `node` is a product much larger than its operands, such as the scores of attention.
+pub(crate) fn expands(function: &Function, node: &Node) -> bool {
+    let read = node.operands.iter().map(|value| bytes(function.ty(*value))).fold(0, u64::saturating_add);
+    matches!(node.op, Op::Contract(_)) && bytes(function.ty(node.result())) / EXPANSION >= read
 }
 
 /// How one element of `node` is made, at an unspecified index.

@@ -1,7 +1,9 @@
 //! Computes equal things once: nodes of one operation on the same operands become one, if the earlier is in scope.
 //!
-//! Nodes with bodies are left alone. Inside of a body, what the surroundings computed counts too.
+//! Nodes with bodies are left alone. Inside of a body, what the surroundings computed counts too, unless it costs
+//! nothing: it would have to be stored.
 
+use super::cost::{Cost, cost};
 use super::{Findings, Pass};
 use nnc_ir::graph::{Block, Function, Module, Node, Value};
 use nnc_ir::ops::Op;
@@ -51,7 +53,8 @@ impl Known<'_> {
             return Some(node);
         }
         let key = self.key(&node);
-        if let Some(results) = self.find(&key, &node.op) {
+        let near = cost(self.function, &node) == Cost::Free;
+        if let Some(results) = self.find(&key, &node.op, near) {
             self.names.extend(node.results.iter().copied().zip(results));
             return None;
         }
@@ -69,8 +72,11 @@ impl Known<'_> {
         (node.op.name(), operands, types)
     }
 
-    fn find(&self, key: &Key, op: &Op) -> Option<Vec<Value>> {
-        let mut entries = self.scopes.iter().rev().filter_map(|scope| scope.get(key)).flatten();
+    /// The results of an equal node of this scope or, unless it has to be `near`, of an enclosing one.
+    fn find(&self, key: &Key, op: &Op, near: bool) -> Option<Vec<Value>> {
+        let depth = if near { 1 } else { self.scopes.len() };
+        let scopes = self.scopes.iter().rev().take(depth);
+        let mut entries = scopes.filter_map(|scope| scope.get(key)).flatten();
         entries.find(|(known, _)| same(known, op)).map(|(_, results)| results.clone())
     }
 }

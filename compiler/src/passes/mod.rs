@@ -12,6 +12,7 @@ mod forget;
 mod hoist;
 mod narrow;
 mod simplify;
+mod sink;
 mod vectorize;
 
 pub use cse::CSE;
@@ -20,6 +21,7 @@ pub use forget::FORGET_GRADIENTS;
 pub use hoist::HOIST;
 pub use narrow::NARROW_LOOPS;
 pub use simplify::{SIMPLIFY, rules};
+pub use sink::SINK_VIEWS;
 pub use vectorize::VECTORIZE_LOOPS;
 
 use nnc_base::Diagnostic;
@@ -52,6 +54,7 @@ pub const PIPELINE: &[Pass] = &[
     SIMPLIFY,
     NARROW_LOOPS,
     CSE,
+    SINK_VIEWS,
     DEAD_CODE,
 ];
 

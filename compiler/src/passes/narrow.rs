@@ -1,10 +1,11 @@
 //! Makes loops carry, slice and collect less: what is carried unchanged is captured, what is sliced or collected twice is
-//! sliced or collected once, and what is the same in every turn is collected by repetition.
+//! sliced or collected once, slices that are all the same are captured, and what is the same in every turn is collected by
+//! repetition.
 
 use super::dead_code::filter;
 use super::{Findings, Pass, rebuild};
 use nnc_ir::graph::{Block, Module, Node, Value};
-use nnc_ir::ops::{Loop, Op};
+use nnc_ir::ops::{Broadcast, Constant, Loop, Op};
 use nnc_ir::{Builder, Dim};
 use std::collections::{HashMap, HashSet};
 
@@ -15,7 +16,7 @@ pub const NARROW_LOOPS: Pass =
 fn run(mut module: Module) -> Result<Module, Findings> {
     for entry in &mut module.entries {
         rebuild(&mut entry.function, |b, body| {
-            let mut narrow = Narrow { b, names: HashMap::new() };
+            let mut narrow = Narrow { b, names: HashMap::new(), even: HashMap::new() };
             narrow.nodes(body.nodes);
             narrow.all(&body.results)
         });
@@ -26,6 +27,8 @@ fn run(mut module: Module) -> Result<Module, Findings> {
 struct Narrow<'a> {
     b: &'a mut Builder,
     names: HashMap<Value, Value>,
+    /// What makes stacks of equal slices: the operation that makes a slice, and of what.
+    even: HashMap<Value, (Op, Vec<Value>)>,
 }
 
 impl Narrow<'_> {
@@ -40,11 +43,15 @@ impl Narrow<'_> {
     fn nodes(&mut self, nodes: Vec<Node>) {
         for mut node in nodes {
             node.operands = self.all(&node.operands);
+            if let Some(slice) = slice_of(&node.op) {
+                self.even.insert(node.result(), (slice, node.operands.clone()));
+            }
+            let mut first = Vec::new();
             if let Op::Loop(op) = node.op.clone() {
-                self.before(&mut node, op);
+                first = self.before(&mut node, op);
             }
             let blocks = std::mem::take(&mut node.blocks);
-            node.blocks = blocks.into_iter().map(|block| self.block(block)).collect();
+            node.blocks = blocks.into_iter().map(|block| self.block(&mut first, block)).collect();
             match node.op.clone() {
                 Op::Loop(op) => self.after(node, op),
                 _ => self.b.current().nodes.push(node),
@@ -52,16 +59,20 @@ impl Narrow<'_> {
         }
     }
 
-    fn block(&mut self, block: Block) -> Block {
+    /// The body, with other nodes `first`.
+    fn block(&mut self, first: &mut Vec<Node>, block: Block) -> Block {
         self.b.open();
         self.b.current().params = block.params;
+        self.b.current().nodes.append(first);
         self.nodes(block.nodes);
         let results = self.all(&block.results);
         self.b.close(results)
     }
 
-    /// Unchanged carried values and repeated slices, gone before the body is visited.
-    fn before(&mut self, node: &mut Node, op: Loop) {
+    /// Takes out unchanged carried values and repeated or equal slices, before the body is visited. Returns nodes that
+    /// make equal slices.
+    fn before(&mut self, node: &mut Node, op: Loop) -> Vec<Node> {
+        let mut first = Vec::new();
         let body = &mut node.blocks[0];
         let mut keep = vec![true; node.operands.len()];
         for place in 0..op.carried {
@@ -74,6 +85,11 @@ impl Narrow<'_> {
         let mut slices: HashMap<Value, Value> = HashMap::new();
         for place in op.carried..node.operands.len() {
             let (operand, param) = (node.operands[place], body.params[place]);
+            if let Some((op, operands)) = self.even.get(&operand).cloned() {
+                keep[place] = false;
+                first.push(Node { op, operands, results: vec![param], blocks: Vec::new(), span: node.span });
+                continue;
+            }
             match slices.get(&operand) {
                 Some(known) => {
                     keep[place] = false;
@@ -90,6 +106,7 @@ impl Narrow<'_> {
         filter(&mut body.results, &keep);
         filter(&mut node.results, &keep);
         node.op = Loop { carried, sliced, ..op }.into();
+        first
     }
 
     /// Adds the loop, without results that repeat or never change.
@@ -128,6 +145,21 @@ impl Narrow<'_> {
         let axes = (1..=shape.len()).collect();
         let shape = [std::slice::from_ref(count), &shape[..]].concat();
         self.b.broadcast(value, shape, axes)
+    }
+}
+
+/// The operation that makes a slice along the first axis, if all slices are equal.
+fn slice_of(op: &Op) -> Option<Op> {
+    match op {
+        Op::Constant(op) if op.ty.rank() > 0 => {
+            let ty = nnc_ir::Type::new(op.ty.dtype, op.ty.shape[1..].to_vec());
+            Some(Constant { value: op.value, ty }.into())
+        }
+        Op::Broadcast(op) if !op.axes.contains(&0) => {
+            let axes = op.axes.iter().map(|axis| axis - 1).collect();
+            Some(Broadcast { shape: op.shape[1..].to_vec(), axes }.into())
+        }
+        _ => None,
     }
 }
 

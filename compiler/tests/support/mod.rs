@@ -109,7 +109,8 @@ pub fn total(b: &mut Builder, x: Value) -> Value {
 
 /// The results of `function`.
 pub fn run(function: &Function, inputs: &[Array], sizes: &[(&str, i64)]) -> Vec<Array> {
-    let symbols: BTreeMap<Symbol, i64> = sizes.iter().map(|(name, size)| (Symbol::new(name), *size)).collect();
+    let symbols: BTreeMap<Symbol, i64> =
+        sizes.iter().map(|(name, size)| (Symbol::new(name), *size)).collect();
     evaluate(function, inputs, &symbols).expect("the function runs")
 }
 
@@ -157,7 +158,10 @@ pub fn check_sized(loss: Scalar, types: &[Type], inputs: &[Array], sizes: &[(&st
             let found = gradient.data[element];
             moving |= slope.abs() > 1e-6;
             let error = (slope - found).abs();
-            assert!(error <= 1e-6 * (1.0 + slope.abs()), "input {place}, element {element}: {found}, not {slope}");
+            assert!(
+                error <= 1e-6 * (1.0 + slope.abs()),
+                "input {place}, element {element}: {found}, not {slope}"
+            );
         }
     }
     assert!(moving, "some input matters");

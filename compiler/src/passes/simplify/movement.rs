@@ -1,7 +1,7 @@
 //! Equations of index maps.
 
 use super::{Rule, Site, when};
-use nnc_ir::ops::{Broadcast, Op, Permute, Slice};
+use nnc_ir::ops::{Broadcast, Contract, Op, Permute, Slice};
 use nnc_ir::{Dim, Value};
 
 pub(super) const RULES: &[Rule] = &[
@@ -20,6 +20,16 @@ pub(super) const RULES: &[Rule] = &[
         apply: reshape_scalar,
     },
     Rule { name: "permute-broadcast", about: "permute before axes are added", apply: permute_broadcast },
+    Rule {
+        name: "contract-permute",
+        about: "a product names the axes of what was permuted",
+        apply: contract_permute,
+    },
+    Rule {
+        name: "permute-contract",
+        about: "a product gives its axes in the order that is wanted",
+        apply: permute_contract,
+    },
     Rule { name: "slice-pad", about: "the inside of a border", apply: slice_pad },
 ];
 
@@ -98,4 +108,26 @@ fn slice_pad(site: &mut Site) -> Option<Value> {
     let x = maker.operands[0];
     let inside = op.starts == inner.low && op.sizes == site.b.ty(x).shape;
     (inside && op.steps.iter().all(|step| *step == 1)).then_some(x)
+}
+
+fn contract_permute(site: &mut Site) -> Option<Value> {
+    let mut op = when!(site, Contract);
+    let mut operands = site.node.operands.clone();
+    let mut turned = false;
+    for (letters, operand) in [&mut op.lhs, &mut op.rhs].into_iter().zip(&mut operands) {
+        let Some(maker) = site.maker(*operand) else { continue };
+        let Op::Permute(inner) = &maker.op else { continue };
+        let mut names = letters.clone();
+        letters.iter().zip(&inner.axes).for_each(|(letter, axis)| names[*axis] = *letter);
+        (*letters, *operand, turned) = (names, maker.operands[0], true);
+    }
+    turned.then(|| site.b.apply(op, &operands))
+}
+
+fn permute_contract(site: &mut Site) -> Option<Value> {
+    let outer = when!(site, Permute);
+    let maker = site.maker(site.operand(0)).filter(|_| site.single(site.operand(0)))?;
+    let Op::Contract(inner) = &maker.op else { return None };
+    let out = outer.axes.iter().map(|axis| inner.out[*axis]).collect();
+    Some(site.b.apply(Contract { out, ..inner.clone() }, &maker.operands))
 }
