@@ -124,11 +124,11 @@ enum Path {
 impl Path {
     /// The one place where a product meets its implementation: a function of level and sizes alone.
     ///
-    /// Measured by `examples/gemm_shapes.rs` on Zen 3 (AVX2), ours over the library: 0.95 to 1.0 for large products,
+    /// Measured by `examples/gemm_shapes.rs` on Zen 3 (AVX2), ours over the library: 0.94 to 1.0 for large products,
     /// 1.0 to 1.15 for panels of up to 128 rows with B transposed, 1.0 to 1.6 for one row, 1.6 to 5 for few rows with B
-    /// transposed, 1.5 to 5 up to 32 cubed. The
-    /// few percent on large products buy calls without allocation. On AVX-512 the library reaches nine tenths of the
-    /// peak for large products; there ours serves where the library's setup shows.
+    /// transposed, 1.5 to 5 up to 32 cubed. The few percent on large products buy calls without allocation. On AVX-512
+    /// the library reaches nine tenths of the peak for large products; our tiles, not timed there, serve where the
+    /// library's setup shows.
     #[cfg(target_arch = "x86_64")]
     fn choose(level: CpuLevel, m: usize, n: usize, k: usize) -> Path {
         match level {
