@@ -362,7 +362,7 @@ fn one_open_path_is_enough() {
     let (function, pullback) = with_gradients(&loss, &[real(&[2])], Recompute::Cheap);
     assert_eq!(pullback.cuts, []);
     let x = Array::new(vec![2], vec![2.0, 5.0]);
-    assert_eq!(run(&function, &[x.clone()], &[])[1], x);
+    assert_eq!(run(&function, std::slice::from_ref(&x), &[])[1], x);
 }
 
 /// The square norm of the gradient of `inner` by its first parameter: differentiated again.

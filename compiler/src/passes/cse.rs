@@ -26,9 +26,12 @@ fn run(mut module: Module) -> Result<Module, Findings> {
 /// What equal nodes have in common, attributes aside.
 type Key = (&'static str, Vec<Value>, Vec<Type>);
 
+/// What a scope has computed: nodes with their results.
+type Scope = HashMap<Key, Vec<(Op, Vec<Value>)>>;
+
 struct Known<'a> {
     function: &'a Function,
-    scopes: Vec<HashMap<Key, Vec<(Op, Vec<Value>)>>>,
+    scopes: Vec<Scope>,
     names: HashMap<Value, Value>,
 }
 

@@ -72,72 +72,87 @@ impl Narrow<'_> {
     /// Takes out unchanged carried values and repeated or equal slices, before the body is visited. Returns nodes that
     /// make equal slices.
     fn before(&mut self, node: &mut Node, op: Loop) -> Vec<Node> {
-        let mut first = Vec::new();
+        let mut keep = self.changing(node, &op);
+        let (keep_slices, first) = self.slices(node, &op);
         let body = &mut node.blocks[0];
-        let mut keep = vec![true; node.operands.len()];
-        for place in 0..op.carried {
-            if body.results[place] == body.params[place] {
-                keep[place] = false;
-                self.names.insert(body.params[place], node.operands[place]);
-                self.names.insert(node.results[place], node.operands[place]);
-            }
-        }
-        let mut slices: HashMap<Value, Value> = HashMap::new();
-        for place in op.carried..node.operands.len() {
-            let (operand, param) = (node.operands[place], body.params[place]);
-            if let Some((op, operands)) = self.even.get(&operand).cloned() {
-                keep[place] = false;
-                first.push(Node { op, operands, results: vec![param], blocks: Vec::new(), span: node.span });
-                continue;
-            }
-            match slices.get(&operand) {
-                Some(known) => {
-                    keep[place] = false;
-                    self.names.insert(param, *known);
-                }
-                None => drop(slices.insert(operand, param)),
-            }
-        }
-        let carried = keep[..op.carried].iter().filter(|keep| **keep).count();
-        let sliced = keep[op.carried..].iter().filter(|keep| **keep).count();
-        filter(&mut node.operands, &keep);
-        filter(&mut body.params, &keep);
-        keep.truncate(op.carried);
         filter(&mut body.results, &keep);
         filter(&mut node.results, &keep);
-        node.op = Loop { carried, sliced, ..op }.into();
+        let kept = |keep: &[bool]| keep.iter().filter(|keep| **keep).count();
+        node.op = Loop { carried: kept(&keep), sliced: kept(&keep_slices), ..op }.into();
+        keep.extend(keep_slices);
+        filter(&mut node.operands, &keep);
+        filter(&mut body.params, &keep);
         first
+    }
+
+    /// Which carried values change; the others are captured.
+    fn changing(&mut self, node: &Node, op: &Loop) -> Vec<bool> {
+        let body = &node.blocks[0];
+        let carried = body.results.iter().zip(&body.params).take(op.carried).enumerate();
+        let changes = |(place, (result, param)): (usize, (&Value, &Value))| {
+            if result == param {
+                self.names.insert(*param, node.operands[place]);
+                self.names.insert(node.results[place], node.operands[place]);
+            }
+            result != param
+        };
+        carried.map(changes).collect()
+    }
+
+    /// Which slices are needed, and nodes that make others.
+    fn slices(&mut self, node: &Node, op: &Loop) -> (Vec<bool>, Vec<Node>) {
+        let (mut known, mut first): (HashMap<Value, Value>, Vec<Node>) = Default::default();
+        let slices = node.operands.iter().zip(&node.blocks[0].params).skip(op.carried);
+        let needed = |(operand, param): (&Value, &Value)| {
+            if let Some((op, operands)) = self.even.get(operand).cloned() {
+                first.push(Node { op, operands, results: vec![*param], blocks: Vec::new(), span: node.span });
+                return false;
+            }
+            let taken = known.get(operand).copied();
+            match taken {
+                Some(taken) => self.names.insert(*param, taken),
+                None => known.insert(*operand, *param),
+            };
+            taken.is_none()
+        };
+        let keep = slices.map(needed).collect();
+        (keep, first)
     }
 
     /// Adds the loop, without results that repeat or never change.
     fn after(&mut self, mut node: Node, op: Loop) {
-        let body = &mut node.blocks[0];
-        let own = defined(body);
-        let mut keep = vec![true; node.results.len()];
-        let (mut first, mut constant): (HashMap<Value, Value>, Vec<(Value, Value)>) = Default::default();
-        for place in op.carried..node.results.len() {
-            let (inner, outer) = (body.results[place], node.results[place]);
-            if !own.contains(&inner) {
-                constant.push((inner, outer));
-                keep[place] = false;
-            } else if let Some(known) = first.get(&inner) {
-                self.names.insert(outer, *known);
-                keep[place] = false;
-            } else {
-                first.insert(inner, outer);
-            }
-        }
-        filter(&mut body.results, &keep);
+        let (keep, constant) = self.results(&node, &op);
+        filter(&mut node.blocks[0].results, &keep);
         filter(&mut node.results, &keep);
-        let (span, count) = (node.span, op.count);
+        self.b.span = node.span;
         if !node.results.is_empty() {
             self.b.current().nodes.push(node);
         }
-        self.b.span = span;
         for (inner, outer) in constant {
-            let stacked = self.repeat(inner, &count);
+            let stacked = self.repeat(inner, &op.count);
             self.names.insert(outer, stacked);
         }
+    }
+
+    /// Which results are needed, and which of the others are the same in every turn.
+    fn results(&mut self, node: &Node, op: &Loop) -> (Vec<bool>, Vec<(Value, Value)>) {
+        let own = defined(&node.blocks[0]);
+        let (mut first, mut constant): (HashMap<Value, Value>, Vec<(Value, Value)>) = Default::default();
+        let mut keep = vec![true; op.carried];
+        for (inner, outer) in node.blocks[0].results.iter().zip(&node.results).skip(op.carried) {
+            let known = first.get(inner).copied();
+            keep.push(own.contains(inner) && known.is_none());
+            match known {
+                Some(known) => {
+                    self.names.insert(*outer, known);
+                }
+                None if own.contains(inner) => {
+                    first.insert(*inner, *outer);
+                }
+                None => constant.push((*inner, *outer)),
+            }
+        }
+        (keep, constant)
     }
 
     fn repeat(&mut self, value: Value, count: &Dim) -> Value {
