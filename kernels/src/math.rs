@@ -1,11 +1,16 @@
 //! Elementary functions over strips of f32, in place.
 //!
-//! Largest error in units in the last place over all finite f32 arguments (see the sweep at the end), with AVX2 or
-//! AVX-512 / in portable code, which is `libm`:
+//! Largest error in units in the last place over all f32 arguments (measured by the test `exhaustive_errors`; the bound
+//! that every test holds is 2), with AVX2 and in portable code, which is `libm`. AVX-512 runs the same formulas.
 //!
 //! | function | vector | portable |
 //! |---|---|---|
-//! | exp | 2 | 2 |
+//! | exp | 1.02 | 0.91 |
+//! | log | 0.81 | 0.84 |
+//! | tanh | 1.47 | 0.50 |
+//! | erf | 1.11 | 0.97 |
+//! | sin | 1.57 | 0.51 |
+//! | cos | 1.57 | 0.51 |
 //!
 //! NaN gives NaN; infinities, overflow and subnormal arguments and results are those of the exact function rounded; the
 //! sign of zero is kept where the function is odd. An element's result does not depend on its place in the strip.
