@@ -6,9 +6,10 @@ use super::*;
 use crate::file::tensors::write_tensors;
 use crate::tensor::HostTensor;
 use proptest::prelude::*;
+use std::sync::LazyLock;
 
 /// A sound file of each format, with the kind that reads it and the name it needs.
-fn sound() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+static SOUND: LazyLock<Vec<(&str, &str, Vec<u8>)>> = LazyLock::new(|| {
     let array = || npy("<i8", "(4, 2)", &[3, 0, 0, 0, 0, 0, 0, 0].repeat(8));
     let folder = Folder::new();
     let path = folder.path().join("x.safetensors");
@@ -23,7 +24,7 @@ fn sound() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("csv", "x.csv", b"x\n1\n\"2\"\n3e1\n-4\n".to_vec()),
         ("safetensors", "x.safetensors", std::fs::read(path).unwrap()),
     ]
-}
+});
 
 /// Opens the bytes as field `x` and, where that works, reads every sample. Tells whether it was accepted.
 fn read_all(kind: &str, name: &str, bytes: &[u8]) -> bool {
@@ -37,8 +38,8 @@ fn read_all(kind: &str, name: &str, bytes: &[u8]) -> bool {
 
 #[test]
 fn every_truncation_of_every_binary_format_is_refused() {
-    for (kind, name, bytes) in sound().into_iter().filter(|(kind, ..)| *kind != "csv") {
-        assert!(read_all(kind, name, &bytes), "the sound {name} is read");
+    for (kind, name, bytes) in SOUND.iter().filter(|(kind, ..)| *kind != "csv") {
+        assert!(read_all(kind, name, bytes), "the sound {name} is read");
         let accepted: Vec<usize> =
             (0..bytes.len()).filter(|len| read_all(kind, name, &bytes[..*len])).collect();
         assert!(accepted.is_empty(), "{name} of {} bytes is accepted at {accepted:?}", bytes.len());
@@ -47,7 +48,7 @@ fn every_truncation_of_every_binary_format_is_refused() {
 
 #[test]
 fn no_flipped_byte_makes_a_reader_panic() {
-    for (kind, name, bytes) in sound() {
+    for (kind, name, bytes) in SOUND.iter() {
         for (byte, mask) in (0..bytes.len()).flat_map(|byte| [(byte, 0xff), (byte, 1), (byte, 0x80)]) {
             let mut damaged = bytes.clone();
             damaged[byte] ^= mask;
@@ -62,7 +63,7 @@ proptest! {
         bytes in proptest::collection::vec(any::<u8>(), 0..300),
         keep in 0usize..40,
     ) {
-        for (kind, name, sound) in sound() {
+        for (kind, name, sound) in SOUND.iter() {
             read_all(kind, name, &bytes);
             // A sound beginning leads deeper into the reader.
             let begun = [&sound[..keep.min(sound.len())], &bytes[..]].concat();
