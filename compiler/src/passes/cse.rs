@@ -23,8 +23,8 @@ fn run(mut module: Module) -> Result<Module, Findings> {
     Ok(module)
 }
 
-/// What equal nodes have in common, attributes aside.
-type Key = (&'static str, Vec<Value>, Vec<Type>);
+/// What equal nodes have in common, attributes aside: the operation's name, the operands and, without operands, the type.
+type Key = (&'static str, Vec<Value>, Option<Type>);
 
 /// What a scope has computed: nodes with their results.
 type Scope = HashMap<Key, Vec<(Op, Vec<Value>)>>;
@@ -56,8 +56,7 @@ impl Known<'_> {
             return Some(node);
         }
         let key = self.key(&node);
-        let near = cost(self.function, &node) == Cost::Free;
-        if let Some(results) = self.find(&key, &node.op, near) {
+        if let Some(results) = self.find(&key, &node) {
             self.names.extend(node.results.iter().copied().zip(results));
             return None;
         }
@@ -71,16 +70,19 @@ impl Known<'_> {
         if commutes(&node.op) {
             operands.sort();
         }
-        let types = node.results.iter().map(|result| self.function.ty(*result).clone()).collect();
-        (node.op.name(), operands, types)
+        let ty = operands.is_empty().then(|| self.function.ty(node.result()).clone());
+        (node.op.name(), operands, ty)
     }
 
-    /// The results of an equal node of this scope or, unless it has to be `near`, of an enclosing one.
-    fn find(&self, key: &Key, op: &Op, near: bool) -> Option<Vec<Value>> {
-        let depth = if near { 1 } else { self.scopes.len() };
-        let scopes = self.scopes.iter().rev().take(depth);
-        let mut entries = scopes.filter_map(|scope| scope.get(key)).flatten();
-        entries.find(|(known, _)| same(known, op)).map(|(_, results)| results.clone())
+    /// The results of an equal node of this scope or, unless the node costs nothing, of an enclosing one.
+    fn find(&self, key: &Key, node: &Node) -> Option<Vec<Value>> {
+        let scopes = self.scopes.iter().rev().enumerate();
+        let mut entries = scopes
+            .filter_map(|(distance, scope)| scope.get(key).map(|entries| (distance, entries)))
+            .flat_map(|(distance, entries)| entries.iter().map(move |entry| (distance, entry)));
+        let (distance, (_, results)) = entries.find(|(_, (known, _))| same(known, &node.op))?;
+        let reachable = distance == 0 || cost(self.function, node) != Cost::Free;
+        reachable.then(|| results.clone())
     }
 }
 
