@@ -15,7 +15,8 @@ fn main() {
         let inside = file.strip_prefix(&root).expect("files lie in the folder").with_extension("");
         let name = inside.to_string_lossy().replace('\\', "/");
         let full = fs::canonicalize(&file).expect("the file exists");
-        writeln!(table, "    (\"{name}\", include_str!({:?})),", full.display().to_string()).expect("strings take all");
+        writeln!(table, "    (\"{name}\", include_str!({:?})),", full.display().to_string())
+            .expect("strings take all");
     }
     table.push_str("]\n");
     let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it")).join("stdlib.rs");

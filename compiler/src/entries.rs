@@ -54,7 +54,8 @@ pub fn build(program: &Program, overrides: &Overrides, world: &dyn World) -> Res
     if program.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
         return Err(program.diagnostics.clone());
     }
-    let mut task = Task { program, overrides, world, built: Built::default(), diagnostics: Vec::new(), penalties: 0 };
+    let mut task =
+        Task { program, overrides, world, built: Built::default(), diagnostics: Vec::new(), penalties: 0 };
     task.run();
     let errors = task.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error);
     if errors {
@@ -68,7 +69,8 @@ fn dedup(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut kept: Vec<Diagnostic> = Vec::new();
     for diagnostic in diagnostics {
         let same = |d: &Diagnostic| {
-            d.code == diagnostic.code && d.labels.first().map(|l| l.span) == diagnostic.labels.first().map(|l| l.span)
+            d.code == diagnostic.code
+                && d.labels.first().map(|l| l.span) == diagnostic.labels.first().map(|l| l.span)
         };
         if !kept.iter().any(same) {
             kept.push(diagnostic);
@@ -147,10 +149,14 @@ impl<'p> Task<'p> {
 
     fn has_caches(&self) -> bool {
         fn body(stmts: &[ast::Stmt]) -> bool {
-            stmts.iter().any(|s| matches!(&s.kind, ast::StmtKind::Slot(slot) if slot.kind == ast::SlotKind::Cache))
+            stmts
+                .iter()
+                .any(|s| matches!(&s.kind, ast::StmtKind::Slot(slot) if slot.kind == ast::SlotKind::Cache))
         }
         let items = self.program.sources.iter().flat_map(|s| &s.syntax.items);
-        items.into_iter().any(|item| matches!(&item.kind, ast::ItemKind::Decl(decl) if body(&decl.body.stmts)))
+        items
+            .into_iter()
+            .any(|item| matches!(&item.kind, ast::ItemKind::Decl(decl) if body(&decl.body.stmts)))
     }
 
     fn fit(&self, fit: &FitSettings<'_>, names: (String, String)) -> nnc_ir::training::Fit {
@@ -193,7 +199,13 @@ impl<'p> Task<'p> {
         fit.epochs.unwrap_or(1).saturating_mul((train / batch).max(1))
     }
 
-    fn entry(&mut self, name: &str, kind: Kind, train: Option<&'p ast::Train>, fit: Option<&FitSettings<'p>>) {
+    fn entry(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        train: Option<&'p ast::Train>,
+        fit: Option<&FitSettings<'p>>,
+    ) {
         let mode = Mode { training: kind == Kind::Step, session: kind == Kind::Session };
         let precision = fit.map_or(DType::F32, |fit| fit.precision);
         let mut e = Elaborator::new(self.program, mode, precision);
@@ -217,7 +229,10 @@ impl<'p> Task<'p> {
             let mut diagnostic = Diagnostic::error("path::nothing", rule.selects[0].span, message);
             diagnostic = match near {
                 Some(near) => diagnostic.help(format!("did you mean `{near}`?")),
-                None => diagnostic.help(format!("there are, for example: {}", paths.iter().take(4).cloned().collect::<Vec<_>>().join(", "))),
+                None => diagnostic.help(format!(
+                    "there are, for example: {}",
+                    paths.iter().take(4).cloned().collect::<Vec<_>>().join(", ")
+                )),
             };
             self.diagnostics.push(diagnostic);
         }
@@ -282,9 +297,12 @@ impl<'p> Task<'p> {
                 match found {
                     Some((at, _)) => e.global(*at),
                     None => {
-                        let span = self.program.sources[0].syntax.items.first().map(|i| i.span).unwrap_or_default();
+                        let span =
+                            self.program.sources[0].syntax.items.first().map(|i| i.span).unwrap_or_default();
                         let message = "this file has no model".to_string();
-                        e.report(Diagnostic::error("role::model", span, message).help("add `model Name() { .. }`"));
+                        e.report(
+                            Diagnostic::error("role::model", span, message).help("add `model Name() { .. }`"),
+                        );
                         return None;
                     }
                 }
@@ -344,7 +362,8 @@ impl<'p> Task<'p> {
         for (name, text) in &self.overrides.params {
             let Some(entry) = bound.iter_mut().find(|(known, _)| **known == **name) else {
                 let all: Vec<&str> = params.iter().map(|p| p.name.text.as_str()).collect();
-                let message = format!("`{}` has no parameter `{name}`; it has {}", decl.name.text, all.join(", "));
+                let message =
+                    format!("`{}` has no parameter `{name}`; it has {}", decl.name.text, all.join(", "));
                 e.report(Diagnostic::error("name::argument", decl.name.span, message));
                 return None;
             };
@@ -371,7 +390,9 @@ impl<'p> Task<'p> {
         for slot in crate::elaborate::slots_of(subject.decl, ast::SlotKind::Input) {
             let Some(ty) = &slot.ty else {
                 let message = format!("input `{}` has no type", slot.name.text);
-                e.report(Diagnostic::error("dim::free", slot.name.span, message).help("write `input x: [B, ..]`"));
+                e.report(
+                    Diagnostic::error("dim::free", slot.name.span, message).help("write `input x: [B, ..]`"),
+                );
                 return None;
             };
             let tensor = e.input(&slot.name.text, ty, &scope)?;
@@ -399,7 +420,9 @@ impl<'p> Task<'p> {
             // A text's targets have the axes of its tokens.
             let axes = match (&first, fit.data.kind.as_str()) {
                 (Some(tokens), "text") => tokens.axes.clone(),
-                _ => std::iter::once(batch).chain(field.shape.iter().map(|n| Axis::sized(Dim::from(*n)))).collect(),
+                _ => std::iter::once(batch)
+                    .chain(field.shape.iter().map(|n| Axis::sized(Dim::from(*n))))
+                    .collect(),
             };
             let shape = axes.iter().map(|a| a.size.clone()).collect();
             let value = e.entry_param(Port::Named(field.name.clone()), Type::new(field.dtype, shape));
@@ -410,16 +433,26 @@ impl<'p> Task<'p> {
                 if !info.fields.iter().any(|f| *f.name == **name) {
                     let all: Vec<&str> = info.fields.iter().map(|f| f.name.as_str()).collect();
                     let message = format!("the model needs `{name}`; the data give {}", all.join(", "));
-                    e.report(Diagnostic::error("train::input", fit.data_span, message).help("rename the input"));
+                    e.report(
+                        Diagnostic::error("train::input", fit.data_span, message).help("rename the input"),
+                    );
                 }
             }
         }
         Some(Val::Record(Rc::new(members)))
     }
 
-    fn loss(&mut self, e: &mut Elaborator<'p>, fit: &FitSettings<'p>, scope: &Rc<Scope<'p>>) -> Option<Value> {
+    fn loss(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        fit: &FitSettings<'p>,
+        scope: &Rc<Scope<'p>>,
+    ) -> Option<Value> {
         let Some(expr) = fit.loss else {
-            e.report(Diagnostic::error("train::loss", fit.span, "nothing says what to minimize").help("add `loss = ..`"));
+            e.report(
+                Diagnostic::error("train::loss", fit.span, "nothing says what to minimize")
+                    .help("add `loss = ..`"),
+            );
             return None;
         };
         self.number(e, expr, scope, "the loss")
@@ -469,7 +502,9 @@ impl<'p> Task<'p> {
         let trained = e.trained(trains_of(fit).as_deref());
         if trained.is_empty() {
             let span = train.map(|t| t.model.span).unwrap_or_default();
-            e.report(Diagnostic::error("train::idle", span, "this trains nothing").help("every weight is frozen"));
+            e.report(
+                Diagnostic::error("train::idle", span, "this trains nothing").help("every weight is frozen"),
+            );
             return None;
         }
         e.attach_optimizer(&trained, optimizer, fit.span)?;
@@ -511,8 +546,7 @@ impl<'p> Task<'p> {
             }
         }
         self.built.renamed.extend(done.renamed);
-        let starts: Vec<(usize, crate::starts::SlotStart)> =
-            new.iter().copied().zip(done.starts).collect();
+        let starts: Vec<(usize, crate::starts::SlotStart)> = new.iter().copied().zip(done.starts).collect();
         let entry = Entry {
             name: name.to_string(),
             inputs: done.inputs.into_iter().map(remap).collect(),

@@ -1,9 +1,14 @@
 //! From text to plan: `program` loads and resolves, `elaborate` specializes and builds the tensor IR, `differentiate`
 //! and `passes` transform it, `schedule` makes kernels of it. Files, devices and clocks come through [`world::World`].
 
+pub mod differentiate;
 pub mod elaborate;
+pub mod entries;
 mod nearest;
+pub mod passes;
 pub mod program;
+pub mod settings;
+mod starts;
 pub mod world;
 
 pub use nearest::nearest;

@@ -13,7 +13,8 @@ pub fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) ->
 
 /// Edits (insert, delete, replace, swap of neighbors) between two words, letter case ignored.
 fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    let (a, b): (Vec<char>, Vec<char>) =
+        (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
     let mut rows = vec![vec![0usize; b.len() + 1]; a.len() + 1];
     rows.iter_mut().enumerate().for_each(|(i, row)| row[0] = i);
     rows[0] = (0..=b.len()).collect();

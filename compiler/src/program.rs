@@ -68,7 +68,14 @@ impl Loader<'_> {
         let syntax = nnc_grammar::parse(&text, id);
         self.program.diagnostics.extend(syntax.errors.iter().cloned());
         self.keys.insert(key.to_string(), place);
-        self.program.sources.push(Source { id, name: name.to_string(), text, syntax, imports: HashMap::new(), library });
+        self.program.sources.push(Source {
+            id,
+            name: name.to_string(),
+            text,
+            syntax,
+            imports: HashMap::new(),
+            library,
+        });
         self.check_names(place);
         place
     }
@@ -130,8 +137,12 @@ impl Loader<'_> {
                     self.program.sources[source].imports.insert(name.text.clone(), item);
                 }
                 Some(_) => self.program.diagnostics.push(
-                    Diagnostic::error("name::private", name.span, format!("`{}` is private to its module", name.text))
-                        .help("names that start with `_` stay in their file"),
+                    Diagnostic::error(
+                        "name::private",
+                        name.span,
+                        format!("`{}` is private to its module", name.text),
+                    )
+                    .help("names that start with `_` stay in their file"),
                 ),
                 None => {
                     let known = modules.iter().flat_map(|m| names_of(&self.program.sources[*m]));
@@ -175,8 +186,10 @@ impl Loader<'_> {
         }
         match self.world.read(&file) {
             Ok(text) => Ok(vec![self.add(&file, text, &file, false)]),
-            Err(reason) => Err(Diagnostic::error("name::module", span, format!("cannot read `{file}`: {reason}"))
-                .help("local modules lie beside the main file; the library is `use std::{..}`")),
+            Err(reason) => {
+                Err(Diagnostic::error("name::module", span, format!("cannot read `{file}`: {reason}"))
+                    .help("local modules lie beside the main file; the library is `use std::{..}`"))
+            }
         }
     }
 
@@ -189,7 +202,10 @@ impl Program {
     /// The item called `name` that `source` itself declares.
     pub fn item_in(&self, source: usize, name: &str) -> Option<ItemRef> {
         let items = &self.sources[source].syntax.items;
-        items.iter().position(|item| item_name(item).is_some_and(|(n, _)| n == name)).map(|item| (source, item))
+        items
+            .iter()
+            .position(|item| item_name(item).is_some_and(|(n, _)| n == name))
+            .map(|item| (source, item))
     }
 
     /// The item that `name` means in `source`: its own or an imported one.
@@ -216,7 +232,9 @@ impl Program {
     /// The `train` items of the main file.
     pub fn trains(&self) -> impl Iterator<Item = &Train> {
         let items = self.sources.first().map(|s| s.syntax.items.as_slice()).unwrap_or_default();
-        items.iter().filter_map(|item| if let ItemKind::Train(train) = &item.kind { Some(train) } else { None })
+        items
+            .iter()
+            .filter_map(|item| if let ItemKind::Train(train) = &item.kind { Some(train) } else { None })
     }
 
     /// The declarations of the main file.

@@ -36,7 +36,10 @@ pub(crate) struct FitSettings<'a> {
 
 /// Settings and what they mean, for messages and the manual.
 pub const SETTINGS: &[(&str, &str)] = &[
-    ("data", "where samples come from: `text(\"file\", context: 64, batch: 12)`, `idx(..)`, `csv(..)`, `npz(..)`, `safetensors(..)`"),
+    (
+        "data",
+        "where samples come from: `text(\"file\", context: 64, batch: 12)`, `idx(..)`, `csv(..)`, `npz(..)`, `safetensors(..)`",
+    ),
     ("loss", "the scalar that is minimized"),
     ("optimizer", "the policy of every trained weight that has no `step`"),
     ("trains", "paths of the weights that train: `@**.w`; all without it"),
@@ -116,12 +119,14 @@ impl Reader {
             ast::StmtKind::Entry(entry) => match &entry.code {
                 ast::Code::Expr(expr) => self.setting(&entry.name, expr, fit),
                 ast::Code::Body(_) => {
-                    let message = format!("`{} {{ .. }}` in a training program is not built yet", entry.name.text);
+                    let message =
+                        format!("`{} {{ .. }}` in a training program is not built yet", entry.name.text);
                     self.diagnostics.push(Diagnostic::error("support::train", stmt.span, message));
                 }
             },
             _ => {
-                let message = "a training program holds settings, `let` and `fit`; other statements are not built yet";
+                let message =
+                    "a training program holds settings, `let` and `fit`; other statements are not built yet";
                 self.diagnostics.push(Diagnostic::error("support::train", stmt.span, message));
             }
         }
@@ -228,16 +233,20 @@ impl Reader {
     fn check(&mut self, fit: &FitSettings, overrides: &Overrides) {
         if fit.data.kind.is_empty() {
             let message = "nothing says where samples come from";
-            self.diagnostics.push(Diagnostic::error("train::data", fit.span, message).help("add `data = ..`"));
+            self.diagnostics
+                .push(Diagnostic::error("train::data", fit.span, message).help("add `data = ..`"));
         }
         if fit.steps.is_none() && fit.epochs.is_none() && overrides.steps.is_none() {
             let message = "nothing says how long to train";
-            self.diagnostics
-                .push(Diagnostic::error("train::steps", fit.span, message).help("add `steps = ..` or `epochs = ..`"));
+            self.diagnostics.push(
+                Diagnostic::error("train::steps", fit.span, message)
+                    .help("add `steps = ..` or `epochs = ..`"),
+            );
         }
         if fit.accumulate != 1 {
             let message = "accumulation over micro-batches is not built yet";
-            self.diagnostics.push(Diagnostic::error("support::train", fit.span, message).help("use a larger batch"));
+            self.diagnostics
+                .push(Diagnostic::error("support::train", fit.span, message).help("use a larger batch"));
         }
     }
 }

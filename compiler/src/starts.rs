@@ -15,7 +15,11 @@ pub(crate) enum SlotStart {
 }
 
 /// Adds the initial values of slots that have none yet.
-pub(crate) fn init_entry(module: &mut Module, entry: &Entry, starts: &[(usize, SlotStart)]) -> Vec<Diagnostic> {
+pub(crate) fn init_entry(
+    module: &mut Module,
+    entry: &Entry,
+    starts: &[(usize, SlotStart)],
+) -> Vec<Diagnostic> {
     let (mut b, mut init) = reopen(module);
     let mut cut = Cut {
         entry,
@@ -48,8 +52,12 @@ fn reopen(module: &mut Module) -> (Builder, Entry) {
             (b, entry)
         }
         None => {
-            let entry =
-                Entry { name: "init".into(), inputs: Vec::new(), outputs: Vec::new(), function: Function::default() };
+            let entry = Entry {
+                name: "init".into(),
+                inputs: Vec::new(),
+                outputs: Vec::new(),
+                function: Function::default(),
+            };
             (Builder::new(), entry)
         }
     }
@@ -89,7 +97,9 @@ impl Cut<'_> {
         let dense = Type::new(info.ty.dtype, info.ty.shape.clone());
         let value = match self.starts.get(&slot).cloned()? {
             SlotStart::Fill(number) => b.fill(number, dense),
-            SlotStart::Value(value, counters, span) => self.computed(module, b, &info, value, &counters, span)?,
+            SlotStart::Value(value, counters, span) => {
+                self.computed(module, b, &info, value, &counters, span)?
+            }
         };
         self.done.insert(slot, value);
         Some(value)
@@ -185,7 +195,8 @@ impl Cut<'_> {
             memo.insert(*param, new);
         }
         for node in &block.nodes {
-            let operands: Vec<Value> = node.operands.iter().map(|v| memo.get(v).copied().unwrap_or(*v)).collect();
+            let operands: Vec<Value> =
+                node.operands.iter().map(|v| memo.get(v).copied().unwrap_or(*v)).collect();
             let blocks = node.blocks.iter().map(|inner| self.copy_block(b, inner, memo)).collect();
             if let Ok(results) = b.try_apply_blocks(node.op.clone(), &operands, blocks) {
                 memo.extend(node.results.iter().copied().zip(results));
@@ -209,12 +220,14 @@ impl Cut<'_> {
             Some(Port::Named(name)) if name == "step" => Some(b.fill(0.0, Type::scalar(DType::I32))),
             Some(Port::Named(name)) => {
                 let message = format!("an initial value reads the input `{name}`");
-                self.problems.push(Diagnostic::error("rate::init", span, message).help("compute it in the body"));
+                self.problems
+                    .push(Diagnostic::error("rate::init", span, message).help("compute it in the body"));
                 None
             }
             None => {
                 let message = "an initial value reads what changes in a loop";
-                self.problems.push(Diagnostic::error("rate::init", span, message).help("compute it in the body"));
+                self.problems
+                    .push(Diagnostic::error("rate::init", span, message).help("compute it in the body"));
                 None
             }
         }

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod random;
 pub mod session;
 pub mod text;
+pub mod training;
 pub mod types;
 pub mod verify;
 
@@ -21,5 +22,6 @@ pub use builder::Builder;
 pub use dim::{Atom, Dim, Ranges, Symbol};
 pub use dtype::DType;
 pub use evaluate::evaluate;
+pub use graph::Value;
 pub use types::{Pattern, Type};
 pub use verify::{VerifyError, verify};

@@ -22,15 +22,43 @@ impl<'a> Elaborator<'a> {
                 _ => self.lifted(op, &left, &right, span),
             },
             (Bool(a), Bool(b)) => self.booleans(op, *a, *b, span),
-            (Text(a), Text(b)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => Bool((a == b) == (op == BinaryOp::Eq)),
-            (List(a), List(b)) if op == BinaryOp::Add => List(std::rc::Rc::new([a.as_slice(), b.as_slice()].concat())),
+            (Text(a), Text(b)) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
+                Bool((a == b) == (op == BinaryOp::Eq))
+            }
+            (List(a), List(b)) if op == BinaryOp::Add => {
+                List(std::rc::Rc::new([a.as_slice(), b.as_slice()].concat()))
+            }
             (Val::None, other) | (other, Val::None) if matches!(op, BinaryOp::Eq | BinaryOp::Ne) => {
                 Bool(matches!(other, Val::None) == (op == BinaryOp::Eq))
             }
-            (Bool(a), _) if op == BinaryOp::And => if *a { right } else { Bool(false) },
-            (_, Bool(b)) if op == BinaryOp::And => if *b { left } else { Bool(false) },
-            (Bool(a), _) if op == BinaryOp::Or => if *a { Bool(true) } else { right },
-            (_, Bool(b)) if op == BinaryOp::Or => if *b { Bool(true) } else { left },
+            (Bool(a), _) if op == BinaryOp::And => {
+                if *a {
+                    right
+                } else {
+                    Bool(false)
+                }
+            }
+            (_, Bool(b)) if op == BinaryOp::And => {
+                if *b {
+                    left
+                } else {
+                    Bool(false)
+                }
+            }
+            (Bool(a), _) if op == BinaryOp::Or => {
+                if *a {
+                    Bool(true)
+                } else {
+                    right
+                }
+            }
+            (_, Bool(b)) if op == BinaryOp::Or => {
+                if *b {
+                    Bool(true)
+                } else {
+                    left
+                }
+            }
             _ => self.lifted(op, &left, &right, span),
         }
     }
@@ -42,7 +70,8 @@ impl<'a> Elaborator<'a> {
             BinaryOp::Mul => a * b,
             BinaryOp::Div | BinaryOp::Rem if b.as_constant().is_some_and(|b| b <= 0) => {
                 let message = format!("an integer is divided by {b}");
-                return self.fail(Diagnostic::error("type::number", span, message).help("divisors are positive"));
+                return self
+                    .fail(Diagnostic::error("type::number", span, message).help("divisors are positive"));
             }
             BinaryOp::Div => a.floor_div_in(b, &self.ranges),
             BinaryOp::Rem => a.modulo_in(b, &self.ranges),
@@ -58,7 +87,11 @@ impl<'a> Elaborator<'a> {
 
     fn power(&mut self, a: &Dim, b: &Dim, span: Span) -> Val<'a> {
         let (Some(base), Some(exponent)) = (a.as_constant(), b.as_constant()) else {
-            return self.fail(Diagnostic::error("dim::static", span, "a power of a run-time size is not a size"));
+            return self.fail(Diagnostic::error(
+                "dim::static",
+                span,
+                "a power of a run-time size is not a size",
+            ));
         };
         if exponent < 0 {
             return Val::Real((base as f64).powf(exponent as f64));
@@ -128,21 +161,26 @@ impl<'a> Elaborator<'a> {
     fn lifted(&mut self, op: BinaryOp, left: &Val<'a>, right: &Val<'a>, span: Span) -> Val<'a> {
         let like = |v: &Val<'a>, this: &Self| v.tensor().map(|t| this.dtype(t));
         let (left_type, right_type) = (like(left, self), like(right, self));
-        let (Some(mut a), Some(mut b)) = (self.lift(left, right_type, span), self.lift(right, left_type, span)) else {
+        let (Some(mut a), Some(mut b)) =
+            (self.lift(left, right_type, span), self.lift(right, left_type, span))
+        else {
             return Val::Unknown;
         };
         let logical = matches!(op, BinaryOp::And | BinaryOp::Or);
         if logical {
             if self.dtype(&a) != DType::Bool || self.dtype(&b) != DType::Bool {
                 let message = format!("`{}` needs truth values", operator(op));
-                return self.fail(Diagnostic::error("type::dtype", span, message).help("compare first: `x > 0`"));
+                return self
+                    .fail(Diagnostic::error("type::dtype", span, message).help("compare first: `x > 0`"));
             }
         } else {
             let equality = matches!(op, BinaryOp::Eq | BinaryOp::Ne);
             for side in [&a, &b] {
                 if self.dtype(side) == DType::Bool && !equality {
                     let message = format!("`{}` needs numbers; one side is bool", operator(op));
-                    return self.fail(Diagnostic::error("type::dtype", span, message).help("convert it: `f32(mask)`"));
+                    return self.fail(
+                        Diagnostic::error("type::dtype", span, message).help("convert it: `f32(mask)`"),
+                    );
                 }
             }
             let common = if op == BinaryOp::Div || op == BinaryOp::Pow {
@@ -194,7 +232,9 @@ impl<'a> Elaborator<'a> {
                 };
                 Some(Tensor { value, axes: Vec::new(), bound: None })
             }
-            Val::Real(value) => Some(self.scalar(*value, like.filter(|d| d.is_float()).unwrap_or(self.precision))),
+            Val::Real(value) => {
+                Some(self.scalar(*value, like.filter(|d| d.is_float()).unwrap_or(self.precision)))
+            }
             Val::Bool(value) => Some(self.scalar(f64::from(*value), DType::Bool)),
             Val::Index(var) => self.counting(*var, span),
             Val::Unknown => None,
@@ -212,7 +252,9 @@ impl<'a> Elaborator<'a> {
         let Some(range) = info.range else {
             let message = format!("nothing says how far index `{}` runs", info.name);
             let help = format!("write its range: `{}: n`", info.name);
-            self.report(Diagnostic::error("dim::free", span, message).label(info.span, "the index").help(help));
+            self.report(
+                Diagnostic::error("dim::free", span, message).label(info.span, "the index").help(help),
+            );
             return None;
         };
         let ty = Type::new(DType::I32, vec![range.clone()]);
@@ -228,7 +270,11 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Brings operands to one shape.
-    pub(crate) fn aligned(&mut self, operands: &[Tensor], span: Span) -> Option<(Vec<nnc_ir::Value>, Vec<Axis>)> {
+    pub(crate) fn aligned(
+        &mut self,
+        operands: &[Tensor],
+        span: Span,
+    ) -> Option<(Vec<nnc_ir::Value>, Vec<Axis>)> {
         let mut axes = operands[0].axes.clone();
         for next in &operands[1..] {
             match align(&axes, &next.axes) {
@@ -251,11 +297,15 @@ impl<'a> Elaborator<'a> {
         let found = match align(axes, &tensor.axes) {
             Ok(found) if found.axes.len() == axes.len() => found,
             Ok(_) => {
-                let foreign = tensor.axes.iter().find(|a| !axes.iter().any(|b| a.index.is_some() && a.index == b.index));
+                let foreign = tensor
+                    .axes
+                    .iter()
+                    .find(|a| !axes.iter().any(|b| a.index.is_some() && a.index == b.index));
                 let name = foreign.map(|a| self.axis_name(a)).unwrap_or_default();
                 let message = format!("index `{name}` is not on the left and not folded");
                 self.report(
-                    Diagnostic::error("index::unbound", span, message).help(format!("fold it: `sum[{name}](..)`")),
+                    Diagnostic::error("index::unbound", span, message)
+                        .help(format!("fold it: `sum[{name}](..)`")),
                 );
                 return None;
             }
@@ -288,7 +338,8 @@ impl<'a> Elaborator<'a> {
         let diagnostic = match misfit {
             Misfit::Size { left: a, right: b } => {
                 let (a, b) = (left.get(a).cloned(), right.get(b).cloned());
-                let (name_a, name_b) = (a.as_ref().map(|x| self.axis_name(x)), b.as_ref().map(|x| self.axis_name(x)));
+                let (name_a, name_b) =
+                    (a.as_ref().map(|x| self.axis_name(x)), b.as_ref().map(|x| self.axis_name(x)));
                 let (name_a, name_b) = (name_a.unwrap_or_default(), name_b.unwrap_or_default());
                 let indexed = a.as_ref().is_some_and(|x| x.index.is_some());
                 let sizes = (a.as_ref().map(|x| x.size.to_string()), b.as_ref().map(|x| x.size.to_string()));
@@ -298,7 +349,11 @@ impl<'a> Elaborator<'a> {
                     (false, false) => "dim::mismatch",
                 };
                 let message = if indexed {
-                    format!("index `{name_a}` runs over {} and over {}", sizes.0.unwrap_or_default(), sizes.1.unwrap_or_default())
+                    format!(
+                        "index `{name_a}` runs over {} and over {}",
+                        sizes.0.unwrap_or_default(),
+                        sizes.1.unwrap_or_default()
+                    )
                 } else {
                     format!("`{name_a}` meets `{name_b}`: {l} and {r} do not fit")
                 };
@@ -313,8 +368,9 @@ impl<'a> Elaborator<'a> {
             Misfit::Foreign { right: is_right, place } => {
                 let axis = if is_right { &right[place] } else { &left[place] };
                 let (axis, others) = (self.axis_name(axis), if is_right { l } else { r });
-                Diagnostic::error("dim::broadcast", span, format!("axis `{axis}` is not in {others}"))
-                    .help("an outer product needs an index definition: `let y[.., i, j] = a[.., i] * b[.., j]`")
+                Diagnostic::error("dim::broadcast", span, format!("axis `{axis}` is not in {others}")).help(
+                    "an outer product needs an index definition: `let y[.., i, j] = a[.., i] * b[.., j]`",
+                )
             }
             Misfit::Ambiguous => {
                 Diagnostic::error("dim::label", span, format!("{r} fits into {l} in several ways"))
@@ -338,10 +394,13 @@ impl<'a> Elaborator<'a> {
                     match (op, is_bool) {
                         (UnaryOp::Neg, false) => self.elementwise(ops::Neg, &[tensor], span),
                         (UnaryOp::Not, true) => self.elementwise(ops::Not, &[tensor], span),
-                        (UnaryOp::Neg, true) => self
-                            .fail(Diagnostic::error("type::dtype", span, "`-` needs a number").help("`not` negates truth")),
+                        (UnaryOp::Neg, true) => self.fail(
+                            Diagnostic::error("type::dtype", span, "`-` needs a number")
+                                .help("`not` negates truth"),
+                        ),
                         (UnaryOp::Not, false) => self.fail(
-                            Diagnostic::error("type::dtype", span, "`not` needs a truth value").help("compare first: `x == 0`"),
+                            Diagnostic::error("type::dtype", span, "`not` needs a truth value")
+                                .help("compare first: `x == 0`"),
                         ),
                     }
                 }
@@ -358,7 +417,8 @@ impl<'a> Elaborator<'a> {
         let (ta, tb) = (like(&a, self), like(&b, self));
         let both_static_int = ta.is_none() && tb.is_none() && matches!((&a, &b), (Val::Int(_), Val::Int(_)));
         let fallback = if both_static_int { Some(DType::I32) } else { Some(self.precision) };
-        let fallback = if matches!((&a, &b), (Val::Bool(_), _) | (_, Val::Bool(_))) { None } else { fallback };
+        let fallback =
+            if matches!((&a, &b), (Val::Bool(_), _) | (_, Val::Bool(_))) { None } else { fallback };
         let (Some(c), Some(mut x), Some(mut y)) = (
             self.lift(&cond, None, span),
             self.lift(&a, tb.or(fallback), span),
@@ -371,7 +431,11 @@ impl<'a> Elaborator<'a> {
         }
         let common = common_type(self.dtype(&x), self.dtype(&y));
         if (common == DType::Bool) != (self.dtype(&x) == DType::Bool && self.dtype(&y) == DType::Bool) {
-            return self.fail(Diagnostic::error("type::branch", span, "one side is a number, the other a truth value"));
+            return self.fail(Diagnostic::error(
+                "type::branch",
+                span,
+                "one side is a number, the other a truth value",
+            ));
         }
         x.value = self.b.cast(x.value, common);
         y.value = self.b.cast(y.value, common);

@@ -56,7 +56,11 @@ impl Axis {
     /// How strongly two axes belong together, if they may.
     fn likeness(&self, other: &Axis) -> Option<u32> {
         let same = self.name.is_some() && self.name == other.name;
-        self.fits(other).then_some(if same { 4 } else { u32::from(self.name.is_none() || other.name.is_none()) })
+        self.fits(other).then_some(if same {
+            4
+        } else {
+            u32::from(self.name.is_none() || other.name.is_none())
+        })
     }
 }
 

@@ -54,9 +54,11 @@ impl<'a> Elaborator<'a> {
             ast::StmtKind::Fit(_) => {
                 self.fail(Diagnostic::error("role::unknown", stmt.span, "`fit` stands in `train` only"))
             }
-            ast::StmtKind::Rule(_) => {
-                self.fail(Diagnostic::error("role::unknown", stmt.span, "lines that select paths stand in sheets only"))
-            }
+            ast::StmtKind::Rule(_) => self.fail(Diagnostic::error(
+                "role::unknown",
+                stmt.span,
+                "lines that select paths stand in sheets only",
+            )),
         }
     }
 
@@ -99,7 +101,9 @@ impl<'a> Elaborator<'a> {
     /// A recipe that is named is made.
     pub(crate) fn named(&mut self, value: Val<'a>, name: &str, span: Span) -> Val<'a> {
         match &value {
-            Val::Recipe(recipe) if self.is_block(recipe) => Val::Module(self.make(recipe.clone(), Some(name), span)),
+            Val::Recipe(recipe) if self.is_block(recipe) => {
+                Val::Module(self.make(recipe.clone(), Some(name), span))
+            }
             Val::List(list) if list.iter().any(|v| matches!(v, Val::Recipe(r) if self.is_block(r))) => {
                 let made = list.iter().enumerate().map(|(place, item)| match item {
                     Val::Recipe(recipe) if self.is_block(recipe) => {
@@ -129,14 +133,19 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Val<'a> {
         let Some((tensor, left)) = self.define(ats, value, scope, span) else { return Val::Unknown };
-        let places: Vec<(usize, &Val<'a>)> =
-            left.iter().enumerate().filter_map(|(i, l)| if let Left::At(v) = l { Some((i, v)) } else { None }).collect();
+        let places: Vec<(usize, &Val<'a>)> = left
+            .iter()
+            .enumerate()
+            .filter_map(|(i, l)| if let Left::At(v) = l { Some((i, v)) } else { None })
+            .collect();
         match places.as_slice() {
             [] => Val::Tensor(tensor),
             [(place, Val::Int(position))] => self.collect(name, tensor, *place, left.len(), position, span),
             _ => {
                 let message = "a position on the left collects over the counter of a loop";
-                self.fail(Diagnostic::error("index::taken", span, message).help("rename it if an index is meant"))
+                self.fail(
+                    Diagnostic::error("index::taken", span, message).help("rename it if an index is meant"),
+                )
             }
         }
     }
@@ -158,7 +167,9 @@ impl<'a> Elaborator<'a> {
         let counts_up = (position - &Dim::from(&frame.counter)).symbols().iter().all(|s| *s != frame.counter);
         if !counts_up || !position.mentions(&frame.counter) {
             let message = "only the counter of the innermost loop collects";
-            return self.fail(Diagnostic::error("loop::order", span, message).help("write `let y[.., t, i]` in `loop t`"));
+            return self.fail(
+                Diagnostic::error("loop::order", span, message).help("write `let y[.., t, i]` in `loop t`"),
+            );
         }
         // Axes behind the counter keep their place, those in front include the leading ones.
         let behind = elements - 1 - place;
@@ -218,8 +229,14 @@ impl<'a> Elaborator<'a> {
             return self.fail(Diagnostic::error("slot::write", span, "one slot is written at a time"));
         };
         if path.len() > 1 {
-            let message = format!("masks such as `{}.{}` are stored patterns; their kernels are not built yet", path[0].text, path[1].text);
-            return self.fail(Diagnostic::error("support::sparse", span, message).help("keep the mask in a `state` and a `view`"));
+            let message = format!(
+                "masks such as `{}.{}` are stored patterns; their kernels are not built yet",
+                path[0].text, path[1].text
+            );
+            return self.fail(
+                Diagnostic::error("support::sparse", span, message)
+                    .help("keep the mask in a `state` and a `view`"),
+            );
         }
         let name = &path[0];
         let binding = scope.get(&name.text);
@@ -230,11 +247,16 @@ impl<'a> Elaborator<'a> {
             Some(Binding::Value(Val::Unknown)) => return Val::Unknown,
             Some(Binding::Value(_)) => {
                 let message = format!("`{}` is a value; it never changes", name.text);
-                return self.fail(Diagnostic::error("slot::write", name.span, message).help("make it a `carry` or `state`"));
+                return self.fail(
+                    Diagnostic::error("slot::write", name.span, message).help("make it a `carry` or `state`"),
+                );
             }
             None => {
                 let message = format!("no slot `{}` here", name.text);
-                return self.fail(Diagnostic::error("name::unknown", name.span, message).help("declare it: `carry`, `state` or `cache`"));
+                return self.fail(
+                    Diagnostic::error("name::unknown", name.span, message)
+                        .help("declare it: `carry`, `state` or `cache`"),
+                );
             }
         };
         let value = match index {
@@ -265,7 +287,8 @@ impl<'a> Elaborator<'a> {
         let Some(tensor) = self.lift(&new, Some(dtype), span) else { return Val::Unknown };
         let live = tensor.axes.iter().any(|a| a.live.is_some()) || before.axes.len() != tensor.axes.len();
         let counted = before.axes.iter().any(|a| a.label) && before.axes.len() == tensor.axes.len();
-        let differs = (0..before.axes.len().min(tensor.axes.len())).any(|a| before.axes[a].size != tensor.axes[a].size);
+        let differs =
+            (0..before.axes.len().min(tensor.axes.len())).any(|a| before.axes[a].size != tensor.axes[a].size);
         if differs && counted && !live {
             // A cache outside sessions takes the size of what was appended.
             return Val::Tensor(tensor);
@@ -298,7 +321,11 @@ impl<'a> Elaborator<'a> {
         let explicit = left.iter().filter(|l| !matches!(l, Left::Rest)).count();
         let rank = base.axes.len();
         if explicit > rank {
-            return self.fail(Diagnostic::error("dim::rank", span, format!("{explicit} positions for {rank} axes")));
+            return self.fail(Diagnostic::error(
+                "dim::rank",
+                span,
+                format!("{explicit} positions for {rank} axes"),
+            ));
         }
         let mut starts = vec![Dim::zero(); rank];
         let mut axes: Vec<Axis> = base.axes.clone();
@@ -318,7 +345,10 @@ impl<'a> Elaborator<'a> {
                 _ => {}
             }
         }
-        let kept: Vec<Axis> = (0..rank).filter(|a| !shape[*a].is_one() || base.axes[*a].size.is_one()).map(|a| axes[a].clone()).collect();
+        let kept: Vec<Axis> = (0..rank)
+            .filter(|a| !shape[*a].is_one() || base.axes[*a].size.is_one())
+            .map(|a| axes[a].clone())
+            .collect();
         axes.truncate(rank);
         let Some(update) = self.spread(&tensor, &kept, span) else { return Val::Unknown };
         let dtype = self.dtype(base);
@@ -332,7 +362,9 @@ impl<'a> Elaborator<'a> {
         if value.is_unknown() {
             return Val::Unknown;
         }
-        let Some(tensor) = self.lift(&value, Some(DType::F32), penalty.value.span) else { return Val::Unknown };
+        let Some(tensor) = self.lift(&value, Some(DType::F32), penalty.value.span) else {
+            return Val::Unknown;
+        };
         if !tensor.axes.is_empty() {
             let message = format!("penalty `{}` is a tensor, not a number", penalty.name.text);
             return self.fail(Diagnostic::error("type::value", penalty.value.span, message).help("sum it"));
@@ -352,12 +384,13 @@ impl<'a> Elaborator<'a> {
             let message = format!("`{}` is no entry of a block", entry.name.text);
             return self.fail(Diagnostic::error("role::unknown", span, message));
         };
-        if !matches!(self.lookup_quiet(&format!("output {}", entry.name.text), scope), Some(Val::Bool(true))) {
+        if !matches!(self.lookup_quiet(&format!("output {}", entry.name.text), scope), Some(Val::Bool(true)))
+        {
             let message = format!("`{}` is no output", entry.name.text);
-            return self.fail(
-                Diagnostic::error("syntax::assign", entry.name.span, message)
-                    .help(format!("`let {0} = ..` names a new value, `{0} := ..` writes a slot", entry.name.text)),
-            );
+            return self.fail(Diagnostic::error("syntax::assign", entry.name.span, message).help(format!(
+                "`let {0} = ..` names a new value, `{0} := ..` writes a slot",
+                entry.name.text
+            )));
         }
         let value = match &entry.head {
             ast::EntryHead::Index(ats) => match self.define(ats, expr, scope, span) {
@@ -393,7 +426,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Chooses between two sets of values by a condition.
-    pub(crate) fn merge_changeable(&mut self, cond: &Tensor, a: &Changeable<'a>, b: &Changeable<'a>, span: Span) {
+    pub(crate) fn merge_changeable(
+        &mut self,
+        cond: &Tensor,
+        a: &Changeable<'a>,
+        b: &Changeable<'a>,
+        span: Span,
+    ) {
         for cell in 0..self.cells.len() {
             let (x, y) = (a.cells.get(cell).cloned(), b.cells.get(cell).cloned());
             if let (Some(Val::Tensor(x)), Some(Val::Tensor(y))) = (&x, &y) {

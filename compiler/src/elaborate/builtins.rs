@@ -48,7 +48,10 @@ pub const PRIMITIVES: &[(&str, &str)] = &[
     ("rank", "`rank(x)`: number of axes"),
     ("longest", "`longest(x)`: size of the longest axis"),
     ("up", "`up(a, b)`: a / b rounded up"),
-    ("pad", "`pad[a](x, n, value: 0)`: n further elements at both ends of axes; `after: m` differs at the end"),
+    (
+        "pad",
+        "`pad[a](x, n, value: 0)`: n further elements at both ends of axes; `after: m` differs at the end",
+    ),
     ("stop", "`stop(x)`: x, without gradient"),
     ("scan", "`scan[a](x)`: running sums along an axis"),
     ("top", "`top[a](x, k)`: positions of the k largest along an axis, ties to the lower"),
@@ -145,30 +148,46 @@ impl<'a> Elaborator<'a> {
                 _ => self.argument_count(name, 1, &args, span),
             },
             "up" => match args.as_slice() {
-                [Given { value: Val::Int(a), .. }, Given { value: Val::Int(b), .. }] => Val::Int(a.ceil_div(b)),
+                [Given { value: Val::Int(a), .. }, Given { value: Val::Int(b), .. }] => {
+                    Val::Int(a.ceil_div(b))
+                }
                 _ => self.argument_count(name, 2, &args, span),
             },
             "pad" => self.pad(&subscript, &args, scope, span),
             "scan" | "top" | "sort" => self.along(name, &subscript, &args, scope, span),
             "solve" => self.solve(&args, span),
             "cholesky" => match args.as_slice() {
-                [Given { value: Val::Tensor(a), .. }] => self.tensor(ops::Cholesky, &[a.value], a.axes.clone(), span),
+                [Given { value: Val::Tensor(a), .. }] => {
+                    self.tensor(ops::Cholesky, &[a.value], a.axes.clone(), span)
+                }
                 _ => self.argument_count(name, 1, &args, span),
             },
             "stack" | "repeat" => self.stack_recipe(name == "repeat", &args, span),
             "last" => match args.as_slice() {
                 [Given { value: Val::List(list), .. }] if !list.is_empty() => list[list.len() - 1].clone(),
-                _ => self.fail(Diagnostic::error("type::value", span, "`last` needs a list that is not empty")),
+                _ => {
+                    self.fail(Diagnostic::error("type::value", span, "`last` needs a list that is not empty"))
+                }
             },
             "length" => self.length(&subscript, &args, scope, span),
             "append" => self.append(&subscript, &args, scope, span),
             "rename" => self.rename(&subscript, &args, span),
             "pullback" => self.pullback(&args, scope, span),
-            _ => self.fail(Diagnostic::error("name::argument", span, format!("`{name}` cannot be called like this"))),
+            _ => self.fail(Diagnostic::error(
+                "name::argument",
+                span,
+                format!("`{name}` cannot be called like this"),
+            )),
         }
     }
 
-    pub(crate) fn argument_count(&mut self, name: &str, wanted: usize, args: &[Given<'a>], span: Span) -> Val<'a> {
+    pub(crate) fn argument_count(
+        &mut self,
+        name: &str,
+        wanted: usize,
+        args: &[Given<'a>],
+        span: Span,
+    ) -> Val<'a> {
         let about = PRIMITIVES.iter().find(|p| p.0 == name).map_or("", |p| p.1);
         let message = format!("`{name}` takes {wanted} arguments of its kind, {} are given", args.len());
         self.fail(Diagnostic::error("name::argument", span, message).help(about.to_string()))
@@ -292,7 +311,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Places of the axes a subscript names.
-    fn named_axes(&mut self, tensor: &Tensor, subscript: &Subscript<'a>, scope: &Rc<Scope<'a>>) -> Option<Vec<usize>> {
+    fn named_axes(
+        &mut self,
+        tensor: &Tensor,
+        subscript: &Subscript<'a>,
+        scope: &Rc<Scope<'a>>,
+    ) -> Option<Vec<usize>> {
         let Some((ats, written)) = subscript else { return None };
         let _ = scope;
         let mut places = Vec::new();
@@ -336,8 +360,16 @@ impl<'a> Elaborator<'a> {
         Some(places)
     }
 
-    fn size_of(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
-        let [Given { value: Val::Tensor(x), .. }] = args else { return self.argument_count("size", 1, args, span) };
+    fn size_of(
+        &mut self,
+        subscript: &Subscript<'a>,
+        args: &[Given<'a>],
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
+        let [Given { value: Val::Tensor(x), .. }] = args else {
+            return self.argument_count("size", 1, args, span);
+        };
         let places = match subscript {
             None => (0..x.axes.len()).collect(),
             Some(_) => match self.named_axes(x, subscript, scope) {
@@ -348,8 +380,16 @@ impl<'a> Elaborator<'a> {
         Val::Int(places.iter().fold(Dim::one(), |product, a| &product * &x.axes[*a].size))
     }
 
-    fn pad(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
-        let named = |name: &str| args.iter().find(|a| a.name.is_some_and(|n| n.text == name)).map(|a| a.value.clone());
+    fn pad(
+        &mut self,
+        subscript: &Subscript<'a>,
+        args: &[Given<'a>],
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
+        let named = |name: &str| {
+            args.iter().find(|a| a.name.is_some_and(|n| n.text == name)).map(|a| a.value.clone())
+        };
         let [Given { value: Val::Tensor(x), .. }, Given { value: Val::Int(before), .. }, ..] = args else {
             return self.argument_count("pad", 2, args, span);
         };
@@ -359,7 +399,11 @@ impl<'a> Elaborator<'a> {
         };
         let value = named("value").and_then(|v| v.as_real()).unwrap_or(0.0);
         let Some(places) = self.named_axes(x, subscript, scope) else {
-            return self.fail(Diagnostic::error("dim::axis", span, "`pad` needs its axes: `pad[H, W](x, 1)`"));
+            return self.fail(Diagnostic::error(
+                "dim::axis",
+                span,
+                "`pad` needs its axes: `pad[H, W](x, 1)`",
+            ));
         };
         let mut low = vec![Dim::zero(); x.axes.len()];
         let mut high = low.clone();
@@ -385,7 +429,13 @@ impl<'a> Elaborator<'a> {
         };
         let axis = match self.named_axes(x, subscript, scope).as_deref() {
             Some([axis]) => *axis,
-            _ => return self.fail(Diagnostic::error("dim::axis", span, format!("`{name}` needs one axis: `{name}[a](x)`"))),
+            _ => {
+                return self.fail(Diagnostic::error(
+                    "dim::axis",
+                    span,
+                    format!("`{name}` needs one axis: `{name}[a](x)`"),
+                ));
+            }
         };
         let mut axes = x.axes.clone();
         match name {
@@ -394,7 +444,11 @@ impl<'a> Elaborator<'a> {
             }
             "sort" => {
                 self.b.span = span;
-                match self.b.try_apply_blocks(ops::Sort { axis, descending: false }.into(), &[x.value], Vec::new()) {
+                match self.b.try_apply_blocks(
+                    ops::Sort { axis, descending: false }.into(),
+                    &[x.value],
+                    Vec::new(),
+                ) {
                     Ok(values) => Val::Tensor(Tensor { value: values[0], axes, bound: None }),
                     Err(error) => self.fail(Diagnostic::error("type::operation", span, error.message)),
                 }
@@ -423,7 +477,9 @@ impl<'a> Elaborator<'a> {
 
     fn stack_recipe(&mut self, shared: bool, args: &[Given<'a>], span: Span) -> Val<'a> {
         let name = if shared { "repeat" } else { "stack" };
-        let named = |name: &str| args.iter().find(|a| a.name.is_some_and(|n| n.text == name)).map(|a| a.value.clone());
+        let named = |name: &str| {
+            args.iter().find(|a| a.name.is_some_and(|n| n.text == name)).map(|a| a.value.clone())
+        };
         let (Some(Given { value: Val::Int(count), .. }), Some(block)) = (args.first(), args.get(1)) else {
             return self.argument_count(name, 2, args, span);
         };
@@ -444,7 +500,13 @@ impl<'a> Elaborator<'a> {
         }))
     }
 
-    fn length(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn length(
+        &mut self,
+        subscript: &Subscript<'a>,
+        args: &[Given<'a>],
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         match args {
             [Given { value: Val::List(list), .. }] => Val::int(list.len() as i64),
             [Given { value: Val::Tensor(x), .. }] => match self.named_axes(x, subscript, scope).as_deref() {
@@ -459,18 +521,35 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Elements behind the live part of a counted axis. An empty cache becomes what is appended.
-    fn append(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn append(
+        &mut self,
+        subscript: &Subscript<'a>,
+        args: &[Given<'a>],
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         let [Given { value: Val::Tensor(cache), .. }, Given { value: Val::Tensor(x), .. }] = args else {
             return self.argument_count("append", 2, args, span);
         };
-        let Some([axis]) = self.named_axes(cache, subscript, scope).as_deref().map(<[usize]>::to_vec).as_deref().map(|p| {
-            let mut one = [usize::MAX];
-            if p.len() == 1 {
-                one[0] = p[0];
-            }
-            one
-        }).filter(|one| one[0] != usize::MAX) else {
-            return self.fail(Diagnostic::error("dim::axis", span, "`append` needs one axis: `append[n](cache, x)`"));
+        let Some([axis]) = self
+            .named_axes(cache, subscript, scope)
+            .as_deref()
+            .map(<[usize]>::to_vec)
+            .as_deref()
+            .map(|p| {
+                let mut one = [usize::MAX];
+                if p.len() == 1 {
+                    one[0] = p[0];
+                }
+                one
+            })
+            .filter(|one| one[0] != usize::MAX)
+        else {
+            return self.fail(Diagnostic::error(
+                "dim::axis",
+                span,
+                "`append` needs one axis: `append[n](cache, x)`",
+            ));
         };
         if x.axes.len() != cache.axes.len() {
             let message = format!("a cache of {} axes receives {}", cache.axes.len(), x.axes.len());
@@ -484,7 +563,8 @@ impl<'a> Elaborator<'a> {
                 && n > c
             {
                 let message = format!("{n} elements do not fit into a cache of {c}");
-                return self.fail(Diagnostic::error("dim::capacity", span, message).help("raise its capacity"));
+                return self
+                    .fail(Diagnostic::error("dim::capacity", span, message).help("raise its capacity"));
             }
             let mut axes = x.axes.clone();
             axes[axis].name = cache.axes[axis].name.clone();
@@ -494,7 +574,9 @@ impl<'a> Elaborator<'a> {
         let starts = vec![Dim::zero(); cache.axes.len()];
         let dtype = self.dtype(cache);
         let update = self.b.cast(x.value, dtype);
-        let Some(value) = self.node(ops::Insert { starts, axis: Some(axis) }, &[cache.value, update, live], span) else {
+        let Some(value) =
+            self.node(ops::Insert { starts, axis: Some(axis) }, &[cache.value, update, live], span)
+        else {
             return Val::Unknown;
         };
         let added = self.b.dim(count, DType::I32);
@@ -532,13 +614,30 @@ impl<'a> Elaborator<'a> {
         // A body of its own: what f computes is differentiated where it was computed.
         let y = self.apply(f.value.clone(), vec![Val::Tensor(x.clone())], span);
         let Val::Tensor(y) = y else {
-            return self.fail(Diagnostic::error("type::value", f.span, "`pullback` needs a function that gives a scalar"));
+            return self.fail(Diagnostic::error(
+                "type::value",
+                f.span,
+                "`pullback` needs a function that gives a scalar",
+            ));
         };
         if !y.axes.is_empty() || !self.dtype(&y).is_float() {
-            return self.fail(Diagnostic::error("type::value", f.span, "`pullback` needs a function that gives a scalar"));
+            return self.fail(Diagnostic::error(
+                "type::value",
+                f.span,
+                "`pullback` needs a function that gives a scalar",
+            ));
         }
         let one = self.b.fill_like(1.0, y.value);
-        let _ = one;
-        self.fail(Diagnostic::error("support::pullback", span, "`pullback` waits for the gradient pass"))
+        match crate::differentiate::pullback(&mut self.b, &[(y.value, one)], &[x.value]) {
+            Ok(gradients) => Val::Tensor(Tensor { value: gradients[0], ..x.clone() }),
+            Err(cuts) => {
+                let message = "no path leads from the argument to the result";
+                let mut diagnostic = Diagnostic::error("grad::lost", span, message);
+                for place in cuts.iter().flat_map(|cut| &cut.places) {
+                    diagnostic = diagnostic.label(place.span, place.reason.to_string());
+                }
+                self.fail(diagnostic)
+            }
+        }
     }
 }

@@ -21,7 +21,11 @@ impl<'a> Elaborator<'a> {
     /// Evaluates arguments.
     pub(crate) fn arguments(&mut self, args: &'a [ast::Arg], scope: &Rc<Scope<'a>>) -> Vec<Given<'a>> {
         args.iter()
-            .map(|arg| Given { name: arg.name.as_ref(), value: self.expr(&arg.value, scope), span: arg.value.span })
+            .map(|arg| Given {
+                name: arg.name.as_ref(),
+                value: self.expr(&arg.value, scope),
+                span: arg.value.span,
+            })
             .collect()
     }
 
@@ -57,13 +61,21 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Calls a value with arguments.
-    pub(crate) fn call(&mut self, callee: Val<'a>, args: Vec<Given<'a>>, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    pub(crate) fn call(
+        &mut self,
+        callee: Val<'a>,
+        args: Vec<Given<'a>>,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         match &callee {
             Val::Unknown => Val::Unknown,
             Val::Func(func) => self.call_func(func, args, scope, span),
             Val::Recipe(recipe) => match &**recipe {
                 // A declaration's first call gives its settings; a recipe that has them is applied.
-                Recipe::Decl { decl, source, args: bound, .. } if bound.is_empty() && !self.settings_done(recipe) => {
+                Recipe::Decl { decl, source, args: bound, .. }
+                    if bound.is_empty() && !self.settings_done(recipe) =>
+                {
                     self.recipe(decl, *source, args, span)
                 }
                 _ => self.apply(callee, args.into_iter().map(|g| g.value).collect(), span),
@@ -134,7 +146,8 @@ impl<'a> Elaborator<'a> {
                 } else if wanted == index.len() {
                     index.iter().map(|at| self.axes_value(std::slice::from_ref(at), scope)).collect()
                 } else {
-                    let message = format!("`{}` takes {wanted} axes, {} are given", decl.name.text, index.len());
+                    let message =
+                        format!("`{}` takes {wanted} axes, {} are given", decl.name.text, index.len());
                     return self.fail(Diagnostic::error("name::argument", span, message));
                 };
                 Val::Func(Rc::new(Func::Named { decl, source: *source, axes: Some(axes) }))
@@ -160,7 +173,13 @@ impl<'a> Elaborator<'a> {
         Val::Axes(Rc::new(axes))
     }
 
-    fn call_func(&mut self, func: &Rc<Func<'a>>, args: Vec<Given<'a>>, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn call_func(
+        &mut self,
+        func: &Rc<Func<'a>>,
+        args: Vec<Given<'a>>,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         if self.too_deep(span) {
             return Val::Unknown;
         }
@@ -374,7 +393,8 @@ impl<'a> Elaborator<'a> {
 
     fn unknown_argument(&mut self, params: &'a [ast::Field], arg: &Given<'a>, owner: &str, place: usize) {
         let all: Vec<&str> = params.iter().map(|p| p.name.text.as_str()).collect();
-        let list = if all.is_empty() { "it has none".to_string() } else { format!("it has {}", all.join(", ")) };
+        let list =
+            if all.is_empty() { "it has none".to_string() } else { format!("it has {}", all.join(", ")) };
         let diagnostic = match arg.name {
             Some(name) => {
                 let message = format!("{} has no argument `{}`; {list}", quoted(owner), name.text);
@@ -386,14 +406,21 @@ impl<'a> Elaborator<'a> {
                 }
             }
             None => {
-                let message = format!("{} takes {} arguments, this is number {}", quoted(owner), all.len(), place + 1);
+                let message =
+                    format!("{} takes {} arguments, this is number {}", quoted(owner), all.len(), place + 1);
                 Diagnostic::error("name::argument", arg.span, message)
             }
         };
         self.report(diagnostic);
     }
 
-    fn check_param(&mut self, param: &'a ast::Field, value: Val<'a>, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn check_param(
+        &mut self,
+        param: &'a ast::Field,
+        value: Val<'a>,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         let Some(ty) = &param.ty else { return value };
         let wrong = |this: &mut Self, wanted: &str, value: &Val<'a>| {
             let message = format!("`{}` is {wanted}, not {}", param.name.text, value.describe());
@@ -402,7 +429,10 @@ impl<'a> Elaborator<'a> {
         match (&ty.kind, value) {
             (_, Val::Unknown) => Val::Unknown,
             (ast::TypeKind::Name(name), value) => match (name.text.as_str(), &value) {
-                ("int", Val::Int(_)) | ("real", Val::Real(_)) | ("bool", Val::Bool(_)) | ("text", Val::Text(_)) => value,
+                ("int", Val::Int(_))
+                | ("real", Val::Real(_))
+                | ("bool", Val::Bool(_))
+                | ("text", Val::Text(_)) => value,
                 ("real", Val::Int(dim)) => dim.as_constant().map_or(value.clone(), |n| Val::Real(n as f64)),
                 ("int", Val::Tensor(t)) if self.dtype(t).is_int() && t.axes.is_empty() => value,
                 ("real", Val::Tensor(t)) if self.dtype(t).is_float() && t.axes.is_empty() => value,
@@ -451,7 +481,9 @@ impl<'a> Elaborator<'a> {
             return Val::Unknown;
         };
         let forward = self.b.close(vec![result.value]);
-        let Some(back) = self.backward_block(decl, backward, &names, &result, scope) else { return Val::Unknown };
+        let Some(back) = self.backward_block(decl, backward, &names, &result, scope) else {
+            return Val::Unknown;
+        };
         self.b.span = span;
         match self.b.try_apply_blocks(ops::Rule.into(), &operands, vec![forward, back]) {
             Ok(values) => Val::Tensor(Tensor { value: values[0], ..result }),
@@ -503,11 +535,12 @@ impl<'a> Elaborator<'a> {
                 }
                 None if gradients.is_unknown() => {}
                 None => {
-                    let message = format!("`backward` of `{}` gives no gradient for `{}`", decl.name.text, name.text);
-                    self.report(
-                        Diagnostic::error("grad::backward", backward.span, message)
-                            .help(format!("end with a record: `{{ {}: .. }}`; 0 where there is none", name.text)),
-                    );
+                    let message =
+                        format!("`backward` of `{}` gives no gradient for `{}`", decl.name.text, name.text);
+                    self.report(Diagnostic::error("grad::backward", backward.span, message).help(format!(
+                        "end with a record: `{{ {}: .. }}`; 0 where there is none",
+                        name.text
+                    )));
                     fine = false;
                 }
             }

@@ -19,12 +19,15 @@ impl<'a> Elaborator<'a> {
             E::Text(text) => Val::text(text),
             E::Name(name) => self.read_name(&name.text, name.span, scope),
             E::Path(select) => Val::Path(select),
-            E::Lambda { params, value } => Val::Func(Rc::new(Func::Lambda { params, value, scope: scope.clone() })),
+            E::Lambda { params, value } => {
+                Val::Func(Rc::new(Func::Lambda { params, value, scope: scope.clone() }))
+            }
             E::If { cond, then, other } => self.choice(cond, then, other.as_deref(), scope, expr.span),
             E::List(items) => Val::List(Rc::new(items.iter().map(|item| self.expr(item, scope)).collect())),
             E::ListFor { value, place, over } => self.list_for(value, place, over, scope),
             E::Record(entries) => {
-                let members = entries.iter().map(|e| (Rc::from(e.name.text.as_str()), self.expr(&e.value, scope)));
+                let members =
+                    entries.iter().map(|e| (Rc::from(e.name.text.as_str()), self.expr(&e.value, scope)));
                 Val::Record(Rc::new(members.collect()))
             }
             E::Unary { op, value } => {
@@ -89,7 +92,8 @@ impl<'a> Elaborator<'a> {
         known.extend(builtins::names().map(str::to_string));
         let near = crate::nearest(name, known.iter().map(String::as_str));
         let mut diagnostic = Diagnostic::error("name::unknown", span, format!("no `{name}` here"));
-        let in_library = self.program.library(name).map(|(source, _)| self.program.sources[source].name.clone());
+        let in_library =
+            self.program.library(name).map(|(source, _)| self.program.sources[source].name.clone());
         if let Some(module) = in_library {
             let module = module.replace('/', "::");
             let module = if module.matches("::").count() == 1 { "std".to_string() } else { module };
@@ -140,7 +144,11 @@ impl<'a> Elaborator<'a> {
         if !self.bind_params(params, args, &scope, &decl.name.text, decl.name.span) {
             return Val::Unknown;
         }
-        let rules = decl.body.stmts.iter().filter_map(|s| if let ast::StmtKind::Rule(r) = &s.kind { Some(r) } else { None });
+        let rules = decl
+            .body
+            .stmts
+            .iter()
+            .filter_map(|s| if let ast::StmtKind::Rule(r) = &s.kind { Some(r) } else { None });
         Val::Sheet(Rc::new(Sheet { rules: rules.collect(), scope }))
     }
 
@@ -148,7 +156,10 @@ impl<'a> Elaborator<'a> {
         let base = self.expr(base, scope);
         let sheet = match beside {
             ast::Beside::Lines(body) => {
-                let rules = body.stmts.iter().filter_map(|s| if let ast::StmtKind::Rule(r) = &s.kind { Some(r) } else { None });
+                let rules = body
+                    .stmts
+                    .iter()
+                    .filter_map(|s| if let ast::StmtKind::Rule(r) = &s.kind { Some(r) } else { None });
                 Rc::new(Sheet { rules: rules.collect(), scope: scope.clone() })
             }
             ast::Beside::Sheet { name, args } => {
@@ -156,7 +167,11 @@ impl<'a> Elaborator<'a> {
                     None => self.read_name(&name.text, name.span, scope),
                     Some(args) => {
                         let given = self.arguments(args, scope);
-                        match self.program.lookup(scope.source, &name.text).map(|at| (at, &self.program.item(at).kind)) {
+                        match self
+                            .program
+                            .lookup(scope.source, &name.text)
+                            .map(|at| (at, &self.program.item(at).kind))
+                        {
                             Some((at, ast::ItemKind::Decl(decl))) if decl.kind == ast::DeclKind::Sheet => {
                                 self.sheet_value(decl, at.0, &given)
                             }
@@ -203,7 +218,8 @@ impl<'a> Elaborator<'a> {
             }
             (_, r) if r.is_callable() => self.apply(right, vec![left], span),
             (_, other) => {
-                let message = format!("`|>` hands a value to a block or function, not to {}", other.describe());
+                let message =
+                    format!("`|>` hands a value to a block or function, not to {}", other.describe());
                 self.fail(Diagnostic::error("role::wrong", span, message))
             }
         }
@@ -268,12 +284,15 @@ impl<'a> Elaborator<'a> {
             Val::Range(start, end) => match (start.as_constant(), end.as_constant()) {
                 (Some(a), Some(b)) if b - a > MAX_COPIES => {
                     let message = format!("`for` makes {} copies", b - a);
-                    self.report(Diagnostic::error("loop::copies", over.span, message).help("`loop` keeps one"));
+                    self.report(
+                        Diagnostic::error("loop::copies", over.span, message).help("`loop` keeps one"),
+                    );
                     None
                 }
                 (Some(a), Some(b)) => Some((a..b).map(Val::int).collect()),
                 _ => {
-                    let message = format!("`for` needs a static range; {start}..{end} is known at run time only");
+                    let message =
+                        format!("`for` needs a static range; {start}..{end} is known at run time only");
                     self.report(Diagnostic::error("loop::static", over.span, message).help("use `loop`"));
                     None
                 }
@@ -281,7 +300,9 @@ impl<'a> Elaborator<'a> {
             Val::Unknown => None,
             other => {
                 let message = format!("`for` needs a list or a range, not {}", other.describe());
-                self.report(Diagnostic::error("loop::static", over.span, message).help("use `loop` for data"));
+                self.report(
+                    Diagnostic::error("loop::static", over.span, message).help("use `loop` for data"),
+                );
                 None
             }
         }
@@ -294,10 +315,18 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    pub(crate) fn bind_tuple(&mut self, names: &'a [ast::Name], item: Val<'a>, scope: &Rc<Scope<'a>>, span: Span) {
+    pub(crate) fn bind_tuple(
+        &mut self,
+        names: &'a [ast::Name],
+        item: Val<'a>,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) {
         let parts: Vec<Val<'a>> = match &item {
             Val::List(list) if list.len() == names.len() => list.to_vec(),
-            Val::Record(members) if members.len() == names.len() => members.iter().map(|m| m.1.clone()).collect(),
+            Val::Record(members) if members.len() == names.len() => {
+                members.iter().map(|m| m.1.clone()).collect()
+            }
             Val::Unknown => vec![Val::Unknown; names.len()],
             other => {
                 let message = format!("{} names for {}", names.len(), other.describe());
@@ -345,7 +374,8 @@ impl<'a> Elaborator<'a> {
     }
 
     fn module_slot(&mut self, module: &Rc<Module<'a>>, name: &'a ast::Name) -> Val<'a> {
-        let path = if module.path.is_empty() { name.text.clone() } else { format!("{}.{}", module.path, name.text) };
+        let path =
+            if module.path.is_empty() { name.text.clone() } else { format!("{}.{}", module.path, name.text) };
         match self.by_path.get(&path) {
             Some(slot) => self.read_slot(*slot),
             None => {

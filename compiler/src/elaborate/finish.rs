@@ -34,7 +34,11 @@ impl<'a> Elaborator<'a> {
         let shape = declared.axes.iter().map(|a| a.size.clone()).collect();
         let value = self.entry_param(Port::Named(name.to_string()), Type::new(dtype, shape));
         self.b.function.values[value.0 as usize].name = Some(name.to_string());
-        let value = if dtype == DType::F32 && declared.dtype.is_none() { self.b.cast(value, self.precision) } else { value };
+        let value = if dtype == DType::F32 && declared.dtype.is_none() {
+            self.b.cast(value, self.precision)
+        } else {
+            value
+        };
         Some(Tensor { value, axes: declared.axes, bound: declared.bound })
     }
 
@@ -96,7 +100,10 @@ impl<'a> Elaborator<'a> {
                 None => {
                     let path = self.slots[*slot].path.clone();
                     let message = format!("`{path}` is trained, and no policy has `step`");
-                    self.report(Diagnostic::error("sparse::step", span, message).help("add `optimizer = AdamW(lr: 1e-3)`"));
+                    self.report(
+                        Diagnostic::error("sparse::step", span, message)
+                            .help("add `optimizer = AdamW(lr: 1e-3)`"),
+                    );
                     return None;
                 }
             }
@@ -118,7 +125,8 @@ impl<'a> Elaborator<'a> {
                     let Some(place) = wrt.iter().position(|v| *v == cut.value) else { continue };
                     let state = &self.slots[trained[place]];
                     let message = format!("`{}` is trained, but no gradient reaches it", state.path);
-                    let mut diagnostic = Diagnostic::error("grad::lost", state.span, message).here("declared here");
+                    let mut diagnostic =
+                        Diagnostic::error("grad::lost", state.span, message).here("declared here");
                     for place in cut.places.iter().take(6) {
                         diagnostic = diagnostic.label(place.span, format!("cut here: {}", place.reason));
                     }
@@ -133,7 +141,9 @@ impl<'a> Elaborator<'a> {
     /// Scales gradients so that their global norm is at most `limit`.
     pub(crate) fn clip(&mut self, gradients: Vec<Value>, limit: Option<f64>) -> (Vec<Value>, Option<Value>) {
         let Some(limit) = limit else { return (gradients, None) };
-        let Some(norm) = crate::entries::global_norm(&mut self.b, &gradients) else { return (gradients, None) };
+        let Some(norm) = crate::entries::global_norm(&mut self.b, &gradients) else {
+            return (gradients, None);
+        };
         let small = self.b.fill_like(1e-6, norm);
         let safe = self.b.add(norm, small);
         let most = self.b.fill_like(limit, norm);
@@ -159,14 +169,18 @@ impl<'a> Elaborator<'a> {
             .filter(|slot| session || self.slots[*slot].kind != SlotKind::Cache)
             .filter(|slot| self.mode.training || self.slots[*slot].kind == SlotKind::Cache)
             .collect();
-        written.into_iter().filter_map(|slot| self.slots[slot].values[0].map(|v| (Port::Slot(slot), v))).collect()
+        written
+            .into_iter()
+            .filter_map(|slot| self.slots[slot].values[0].map(|v| (Port::Slot(slot), v)))
+            .collect()
     }
 
     /// Sheet lines that selected nothing, and the paths there are.
     pub(crate) fn unmatched(&mut self) -> Vec<(&'a ast::Rule, Vec<String>)> {
         let mut found = Vec::new();
         for (prefix, sheet) in self.sheets.clone() {
-            let inside = |path: &str| path.strip_prefix(&*prefix).unwrap_or(path).trim_start_matches('.').to_string();
+            let inside =
+                |path: &str| path.strip_prefix(&*prefix).unwrap_or(path).trim_start_matches('.').to_string();
             for rule in &sheet.rules {
                 if !self.matched.contains(&std::ptr::from_ref(*rule)) {
                     found.push((*rule, self.slots.iter().map(|s| inside(&s.path)).collect()));
@@ -201,14 +215,29 @@ impl<'a> Elaborator<'a> {
                 Slot { path: slot.path.clone(), kind: slot.kind, ty, copies: copies.len() }
             })
             .collect();
-        let guards = self.guards.iter().map(|(zero, _, message)| Guard { zero: zero.clone(), message: message.clone() });
+        let guards = self
+            .guards
+            .iter()
+            .map(|(zero, _, message)| Guard { zero: zero.clone(), message: message.clone() });
         let guards = guards.collect();
         let spans = self.slots.iter().map(|s| (s.path.clone(), s.span)).collect();
         let frozen = self.slots.iter().filter(|s| s.frozen).map(|s| s.path.clone()).collect();
-        let renamed = self.slots.iter().filter_map(|s| s.was.clone().map(|was| (was, s.path.clone()))).collect();
+        let renamed =
+            self.slots.iter().filter_map(|s| s.was.clone().map(|was| (was, s.path.clone()))).collect();
         let outs = outputs.iter().map(|(port, _)| port.clone()).collect();
         let function = crate::entries::finished(self.b, &outputs);
-        Finished { function, inputs: self.ports, outputs: outs, slots, starts, symbols: self.symbols, guards, spans, frozen, renamed }
+        Finished {
+            function,
+            inputs: self.ports,
+            outputs: outs,
+            slots,
+            starts,
+            symbols: self.symbols,
+            guards,
+            spans,
+            frozen,
+            renamed,
+        }
     }
 
     /// Arguments by position.

@@ -40,7 +40,9 @@ impl<'a> Elaborator<'a> {
             self.infer_ranges(arg, &inner);
         }
         let result = match (name, &arg.kind) {
-            ("sum", ast::ExprKind::Binary { op: ast::BinaryOp::Mul, .. }) => self.sum_of_product(arg, &over, &inner, span),
+            ("sum", ast::ExprKind::Binary { op: ast::BinaryOp::Mul, .. }) => {
+                self.sum_of_product(arg, &over, &inner, span)
+            }
             _ => {
                 let value = self.expr(arg, &inner);
                 self.fold_value(name, value, &over, scope, span)
@@ -128,12 +130,14 @@ impl<'a> Elaborator<'a> {
         if let Some(index) = wanted.index {
             return tensor.axes.iter().position(|a| a.index == Some(index));
         }
-        let by_name: Vec<usize> =
-            (0..tensor.axes.len()).filter(|a| wanted.name.is_some() && tensor.axes[*a].name == wanted.name).collect();
+        let by_name: Vec<usize> = (0..tensor.axes.len())
+            .filter(|a| wanted.name.is_some() && tensor.axes[*a].name == wanted.name)
+            .collect();
         if let [one] = by_name.as_slice() {
             return Some(*one);
         }
-        let by_size: Vec<usize> = (0..tensor.axes.len()).filter(|a| tensor.axes[*a].size == wanted.size).collect();
+        let by_size: Vec<usize> =
+            (0..tensor.axes.len()).filter(|a| tensor.axes[*a].size == wanted.size).collect();
         if let ([], [one]) = (by_name.as_slice(), by_size.as_slice()) {
             return Some(*one);
         }
@@ -249,7 +253,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Folds axes away.
-    pub(crate) fn reduce(&mut self, name: &'static str, tensor: &Tensor, places: Vec<usize>, span: Span) -> Val<'a> {
+    pub(crate) fn reduce(
+        &mut self,
+        name: &'static str,
+        tensor: &Tensor,
+        places: Vec<usize>,
+        span: Span,
+    ) -> Val<'a> {
         let dtype = self.dtype(tensor);
         let fold = match name {
             "sum" | "mean" => Fold::Add,
@@ -261,7 +271,8 @@ impl<'a> Elaborator<'a> {
         };
         let logical = matches!(fold, Fold::Or | Fold::And);
         if logical != (dtype == DType::Bool) {
-            let message = format!("`{name}` folds {}, not {dtype}", if logical { "truth values" } else { "numbers" });
+            let message =
+                format!("`{name}` folds {}, not {dtype}", if logical { "truth values" } else { "numbers" });
             let help = if logical { "compare first: `any(x > 0)`" } else { "convert it: `sum(f32(mask))`" };
             return self.fail(Diagnostic::error("type::dtype", span, message).help(help));
         }
@@ -269,7 +280,8 @@ impl<'a> Elaborator<'a> {
         if places.is_empty() {
             return Val::Tensor(tensor);
         }
-        let axes: Vec<Axis> = (0..tensor.axes.len()).filter(|a| !places.contains(a)).map(|a| tensor.axes[a].clone()).collect();
+        let axes: Vec<Axis> =
+            (0..tensor.axes.len()).filter(|a| !places.contains(a)).map(|a| tensor.axes[a].clone()).collect();
         self.tensor(ops::Reduce { fold, axes: places }, &[tensor.value], axes, span)
     }
 
@@ -291,7 +303,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// `sum[..](a * b * ..)` as a contraction of its factors.
-    fn sum_of_product(&mut self, arg: &'a ast::Expr, over: &Over, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn sum_of_product(
+        &mut self,
+        arg: &'a ast::Expr,
+        over: &Over,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         let mut factors = Vec::new();
         collect_factors(arg, &mut factors);
         let values: Vec<Val<'a>> = factors.iter().map(|factor| self.expr(factor, scope)).collect();
@@ -327,7 +345,14 @@ impl<'a> Elaborator<'a> {
         others.into_iter().fold(sum, |sum, factor| self.binary(ast::BinaryOp::Mul, sum, factor, span))
     }
 
-    fn contract(&mut self, mut a: Tensor, mut b: Tensor, over: &Over, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    fn contract(
+        &mut self,
+        mut a: Tensor,
+        mut b: Tensor,
+        over: &Over,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         let common = super::arithmetic::common_type(self.dtype(&a), self.dtype(&b));
         a.value = self.b.cast(a.value, common);
         b.value = self.b.cast(b.value, common);

@@ -117,7 +117,9 @@ impl<'a> Elaborator<'a> {
         if !axes.is_empty() && !open {
             let names = super::axes::describe(&axes);
             let message = format!("axes {names} of the right side are missing on the left");
-            self.report(Diagnostic::error("dim::rank", span, message).help("`..` stands for all axes in front"));
+            self.report(
+                Diagnostic::error("dim::rank", span, message).help("`..` stands for all axes in front"),
+            );
             return None;
         }
         for element in left {
@@ -215,7 +217,8 @@ impl<'a> Elaborator<'a> {
         let value = self.base_value(base, scope);
         let Val::Tensor(tensor) = value else { return };
         let plain: Vec<usize> = (0..tensor.axes.len()).filter(|a| tensor.axes[*a].index.is_none()).collect();
-        let explicit: Vec<&ast::At> = index.iter().filter(|at| !matches!(at.kind, ast::AtKind::Rest)).collect();
+        let explicit: Vec<&ast::At> =
+            index.iter().filter(|at| !matches!(at.kind, ast::AtKind::Rest)).collect();
         if plain.len() < explicit.len() {
             return;
         }
@@ -238,7 +241,10 @@ impl<'a> Elaborator<'a> {
             ast::AtKind::Merged(binders) => {
                 let mut vars = Vec::new();
                 for binder in binders {
-                    let Some(super::values::Binding::Value(Val::Index(var))) = scope.get(&binder.name.text) else { return };
+                    let Some(super::values::Binding::Value(Val::Index(var))) = scope.get(&binder.name.text)
+                    else {
+                        return;
+                    };
                     if let Some(range) = &binder.range
                         && let Some(size) = self.size(range, scope)
                     {
@@ -275,7 +281,11 @@ impl<'a> Elaborator<'a> {
         scope: &Rc<Scope<'a>>,
         span: Span,
     ) -> Val<'a> {
-        let value = if self.mentions_index(base, scope) { self.expr(base, scope) } else { self.base_value(base, scope) };
+        let value = if self.mentions_index(base, scope) {
+            self.expr(base, scope)
+        } else {
+            self.base_value(base, scope)
+        };
         if let Val::Func(func) = &value {
             return self.with_axes(func, index, scope, span);
         }

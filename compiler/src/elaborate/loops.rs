@@ -18,7 +18,12 @@ enum Carried {
 
 impl<'a> Elaborator<'a> {
     /// `loop t in a..b { .. }` and `for x in list { .. }`.
-    pub(crate) fn loop_statement(&mut self, looped: &'a ast::Loop, scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
+    pub(crate) fn loop_statement(
+        &mut self,
+        looped: &'a ast::Loop,
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         if !looped.rolled {
             let Some(items) = self.static_list(&looped.over, scope) else { return Val::Unknown };
             for item in items {
@@ -33,7 +38,9 @@ impl<'a> Elaborator<'a> {
             Val::Unknown => return Val::Unknown,
             other => {
                 let message = format!("`loop` runs over a range, not {}", other.describe());
-                return self.fail(Diagnostic::error("loop::static", looped.over.span, message).help("`for` takes lists"));
+                return self.fail(
+                    Diagnostic::error("loop::static", looped.over.span, message).help("`for` takes lists"),
+                );
             }
         };
         let ast::PlaceKind::Path { path, .. } = &looped.place.kind else {
@@ -136,7 +143,9 @@ impl<'a> Elaborator<'a> {
                 }
                 other => {
                     let message = format!("`{name}` is {}; a loop carries tensors", other.describe());
-                    self.report(Diagnostic::error("type::carry", span, message).help("`for` makes copies instead"));
+                    self.report(
+                        Diagnostic::error("type::carry", span, message).help("`for` makes copies instead"),
+                    );
                     None
                 }
             },
@@ -159,7 +168,9 @@ impl<'a> Elaborator<'a> {
             Carried::Cell(cell) => {
                 let now = self.cells[cell].clone();
                 match self.same_type(&Val::Tensor(before.clone()), now, name, span) {
-                    Val::Tensor(tensor) if self.ty(tensor.value) == self.ty(before.value) => Some(tensor.value),
+                    Val::Tensor(tensor) if self.ty(tensor.value) == self.ty(before.value) => {
+                        Some(tensor.value)
+                    }
                     _ => None,
                 }
             }
@@ -194,7 +205,11 @@ impl<'a> Elaborator<'a> {
             Ok(values) => values,
             Err(error) => {
                 if self.diagnostics.is_empty() {
-                    self.report(Diagnostic::error("type::carry", span, format!("this loop {}", error.message)));
+                    self.report(Diagnostic::error(
+                        "type::carry",
+                        span,
+                        format!("this loop {}", error.message),
+                    ));
                 }
                 return Vec::new();
             }
@@ -278,7 +293,11 @@ impl<'a> Elaborator<'a> {
         let cell = self.cells.len() - 1;
         let carried = [(Carried::Cell(cell), Rc::from(name))];
         self.rolled(name, count, &carried, span, |this, _| {
-            let loops = if shared { outside } else { this.frames.last().map(|f| f.loops.clone()).unwrap_or_default() };
+            let loops = if shared {
+                outside
+            } else {
+                this.frames.last().map(|f| f.loops.clone()).unwrap_or_default()
+            };
             let now = this.cells[cell].clone();
             let next = this.apply_at(block, path, loops, vec![now.clone()], span);
             this.cells[cell] = this.same_type(&now, next, name, span);
@@ -286,7 +305,14 @@ impl<'a> Elaborator<'a> {
         self.cells[cell].clone()
     }
 
-    fn apply_at(&mut self, block: &Val<'a>, path: &Rc<str>, loops: Vec<usize>, args: Vec<Val<'a>>, span: Span) -> Val<'a> {
+    fn apply_at(
+        &mut self,
+        block: &Val<'a>,
+        path: &Rc<str>,
+        loops: Vec<usize>,
+        args: Vec<Val<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         match block {
             Val::Recipe(recipe) => {
                 let module = Rc::new(Module { recipe: recipe.clone(), path: path.clone(), loops });
@@ -340,7 +366,11 @@ impl<'a> Elaborator<'a> {
             let mut carried = carried;
             carried.sort_by(|a, b| a.1.cmp(&b.1));
             let layer = |this: &mut Self, counter: &Dim| {
-                let loops = if shared { outside } else { this.frames.last().map(|f| f.loops.clone()).unwrap_or_default() };
+                let loops = if shared {
+                    outside
+                } else {
+                    this.frames.last().map(|f| f.loops.clone()).unwrap_or_default()
+                };
                 let choices: Vec<Option<&'a ast::Slot>> =
                     if parts.is_empty() { vec![None] } else { parts.iter().map(|p| Some(*p)).collect() };
                 for (place, part) in choices.into_iter().enumerate() {
@@ -371,7 +401,11 @@ impl<'a> Elaborator<'a> {
             None => match self.program.library("Plain") {
                 Some(at) => self.global(at),
                 None => {
-                    self.report(Diagnostic::error("name::unknown", span, "the library has no topology `Plain`"));
+                    self.report(Diagnostic::error(
+                        "name::unknown",
+                        span,
+                        "the library has no topology `Plain`",
+                    ));
                     return None;
                 }
             },
@@ -407,8 +441,14 @@ impl<'a> Elaborator<'a> {
         };
         let (Some(join), Some(leave)) = (entry("join"), entry("leave")) else {
             let missing = if entry("join").is_none() { "join(f) { .. }" } else { "leave = .." };
-            let message = format!("topology `{}` has no `{}`", decl.name.text, missing.split(['(', ' ']).next().unwrap_or(""));
-            return self.fail(Diagnostic::error("role::entry", decl.name.span, message).help(format!("add `{missing}`")));
+            let message = format!(
+                "topology `{}` has no `{}`",
+                decl.name.text,
+                missing.split(['(', ' ']).next().unwrap_or("")
+            );
+            return self.fail(
+                Diagnostic::error("role::entry", decl.name.span, message).help(format!("add `{missing}`")),
+            );
         };
         let Some(scope) = self.enter_decl(decl, source, settings, vec![Val::Tensor(x.clone())], span) else {
             return Val::Unknown;
@@ -419,9 +459,11 @@ impl<'a> Elaborator<'a> {
                 ast::StmtKind::Entry(entry) if entry.name.text == "join" || entry.name.text == "leave" => {}
                 ast::StmtKind::Entry(entry) => {
                     let message = format!("a topology has no entry `{}`", entry.name.text);
-                    let near = crate::nearest(&entry.name.text, ["join", "leave"]).unwrap_or_else(|| "join".into());
+                    let near =
+                        crate::nearest(&entry.name.text, ["join", "leave"]).unwrap_or_else(|| "join".into());
                     self.report(
-                        Diagnostic::error("role::unknown", entry.name.span, message).help(format!("did you mean `{near}`?")),
+                        Diagnostic::error("role::unknown", entry.name.span, message)
+                            .help(format!("did you mean `{near}`?")),
                     );
                 }
                 _ => {
@@ -512,7 +554,10 @@ fn block_branches<'a>(block: &Val<'a>) -> Vec<&'a ast::Slot> {
 
 /// A block without the sheets that stand beside it.
 #[allow(clippy::type_complexity)]
-fn unwrap_sheets<'a>(block: &Val<'a>, path: &Rc<str>) -> (Val<'a>, Vec<(Rc<str>, Rc<super::values::Sheet<'a>>)>) {
+fn unwrap_sheets<'a>(
+    block: &Val<'a>,
+    path: &Rc<str>,
+) -> (Val<'a>, Vec<(Rc<str>, Rc<super::values::Sheet<'a>>)>) {
     let (mut block, mut sheets) = (block.clone(), Vec::new());
     loop {
         let next = match &block {

@@ -3,8 +3,8 @@
 //! A model is elaborated once per entry (forward, training step, ...). Every function is total: a broken
 //! expression reports itself once and becomes [`Val::Unknown`], which fits everywhere.
 
-pub mod axes;
 mod arithmetic;
+pub mod axes;
 mod bodies;
 mod builtins;
 pub(crate) mod calls;
@@ -23,11 +23,11 @@ pub mod values;
 
 use crate::program::Program;
 use axes::Axis;
+pub(crate) use finish::{expression_text, select_text, slot_names, slots_of};
 use nnc_base::{Diagnostic, Span};
 use nnc_ir::graph::Port;
 use nnc_ir::ops::Op;
 use nnc_ir::{Builder, DType, Dim, Ranges, Type, Value};
-pub(crate) use finish::{expression_text, select_text, slot_names, slots_of};
 use slots::SlotState;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -187,8 +187,12 @@ impl<'a> Elaborator<'a> {
             if !self.overflow {
                 self.overflow = true;
                 self.report(
-                    Diagnostic::error("limit::nodes", span, format!("the program needs more than {MAX_NODES} operations"))
-                        .help("use `loop`, `stack` or `repeat` instead of `for`"),
+                    Diagnostic::error(
+                        "limit::nodes",
+                        span,
+                        format!("the program needs more than {MAX_NODES} operations"),
+                    )
+                    .help("use `loop`, `stack` or `repeat` instead of `for`"),
                 );
             }
             return None;
@@ -198,7 +202,11 @@ impl<'a> Elaborator<'a> {
         match self.b.try_apply(op, operands) {
             Ok(value) => Some(value),
             Err(error) => {
-                self.report(Diagnostic::error("type::operation", span, format!("`{name}` {}", error.message)));
+                self.report(Diagnostic::error(
+                    "type::operation",
+                    span,
+                    format!("`{name}` {}", error.message),
+                ));
                 None
             }
         }
@@ -254,9 +262,13 @@ impl<'a> Elaborator<'a> {
             return false;
         }
         self.report(
-            Diagnostic::error("name::cycle", span, format!("more than {MAX_DEPTH} applications lie inside each other"))
-                .here("applied here")
-                .help("a block or function must not contain itself"),
+            Diagnostic::error(
+                "name::cycle",
+                span,
+                format!("more than {MAX_DEPTH} applications lie inside each other"),
+            )
+            .here("applied here")
+            .help("a block or function must not contain itself"),
         );
         true
     }

@@ -9,7 +9,13 @@ use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
     /// A declaration with its settings: a recipe.
-    pub(crate) fn recipe(&mut self, decl: &'a ast::Decl, source: usize, args: Vec<Given<'a>>, span: Span) -> Val<'a> {
+    pub(crate) fn recipe(
+        &mut self,
+        decl: &'a ast::Decl,
+        source: usize,
+        args: Vec<Given<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         let params = decl.params.as_deref().unwrap_or_default();
         if decl.kind == ast::DeclKind::Sheet {
             return self.sheet_value(decl, source, &args);
@@ -50,7 +56,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// One of several copies in a list: `mlp[3]`.
-    pub(crate) fn make_copy(&mut self, recipe: Rc<Recipe<'a>>, name: &str, place: usize, span: Span) -> Rc<Module<'a>> {
+    pub(crate) fn make_copy(
+        &mut self,
+        recipe: Rc<Recipe<'a>>,
+        name: &str,
+        place: usize,
+        span: Span,
+    ) -> Rc<Module<'a>> {
         let _ = span;
         let frame = self.frames.last_mut().expect("a frame is always open");
         let path = join(&frame.path, &format!("{name}[{place}]"));
@@ -58,7 +70,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Runs a module at its place.
-    pub(crate) fn apply_module(&mut self, module: &Rc<Module<'a>>, args: Vec<Val<'a>>, span: Span) -> Val<'a> {
+    pub(crate) fn apply_module(
+        &mut self,
+        module: &Rc<Module<'a>>,
+        args: Vec<Val<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         if self.too_deep(span) {
             return Val::Unknown;
         }
@@ -66,7 +83,11 @@ impl<'a> Elaborator<'a> {
         let transparent = self.frames.last().is_some_and(|f| f.path == module.path);
         let enter = !(transparent && matches!(&*module.recipe, Recipe::Chain(_) | Recipe::Stack { .. }));
         if enter {
-            self.frames.push(Frame { path: module.path.clone(), loops: module.loops.clone(), ..Frame::default() });
+            self.frames.push(Frame {
+                path: module.path.clone(),
+                loops: module.loops.clone(),
+                ..Frame::default()
+            });
         }
         let result = self.isolated(|this| this.apply_recipe(&module.recipe, &module.path, args, span));
         if enter {
@@ -75,7 +96,13 @@ impl<'a> Elaborator<'a> {
         result
     }
 
-    fn apply_recipe(&mut self, recipe: &Rc<Recipe<'a>>, path: &Rc<str>, args: Vec<Val<'a>>, span: Span) -> Val<'a> {
+    fn apply_recipe(
+        &mut self,
+        recipe: &Rc<Recipe<'a>>,
+        path: &Rc<str>,
+        args: Vec<Val<'a>>,
+        span: Span,
+    ) -> Val<'a> {
         match &**recipe {
             Recipe::Decl { decl, source, args: settings, .. } => {
                 if let Some(wrapper) = self.wrapped(recipe, path) {
@@ -94,7 +121,11 @@ impl<'a> Elaborator<'a> {
             }
             Recipe::Stack { count, block, join, shared, span } => {
                 let Some(x) = args.into_iter().next() else {
-                    return self.fail(Diagnostic::error("name::argument", *span, "a stack is applied to one value"));
+                    return self.fail(Diagnostic::error(
+                        "name::argument",
+                        *span,
+                        "a stack is applied to one value",
+                    ));
                 };
                 self.run_stack(count, block, join.as_ref(), *shared, x, *span)
             }
@@ -146,9 +177,11 @@ impl<'a> Elaborator<'a> {
                 (None, "training", _) => Val::Bool(self.mode.training),
                 (None, _, Some(default)) => self.expr(default, scope),
                 (None, _, None) => {
-                    let message = format!("`{}` needs `{name}`, and nothing around it gives one", decl.name.text);
+                    let message =
+                        format!("`{}` needs `{name}`, and nothing around it gives one", decl.name.text);
                     self.report(
-                        Diagnostic::error("given::missing", span, message).label(field.span, "asked for here"),
+                        Diagnostic::error("given::missing", span, message)
+                            .label(field.span, "asked for here"),
                     );
                     return false;
                 }
@@ -158,15 +191,28 @@ impl<'a> Elaborator<'a> {
         true
     }
 
-    fn bind_subject(&mut self, decl: &'a ast::Decl, scope: &Rc<Scope<'a>>, args: Vec<Val<'a>>, span: Span) -> bool {
+    fn bind_subject(
+        &mut self,
+        decl: &'a ast::Decl,
+        scope: &Rc<Scope<'a>>,
+        args: Vec<Val<'a>>,
+        span: Span,
+    ) -> bool {
         let fields: Vec<(&'a ast::Name, Option<&'a ast::Type>)> = match &decl.subject {
             None => Vec::new(),
             Some(ast::Subject::One { name, ty, .. }) => vec![(name, ty.as_ref())],
             Some(ast::Subject::Fields(fields)) => fields.iter().map(|f| (&f.name, f.ty.as_ref())).collect(),
         };
         if fields.len() != args.len() {
-            let message = format!("`{}` is applied to {} values, it takes {}", decl.name.text, args.len(), fields.len());
-            self.report(Diagnostic::error("name::argument", span, message).label(decl.name.span, "declared here"));
+            let message = format!(
+                "`{}` is applied to {} values, it takes {}",
+                decl.name.text,
+                args.len(),
+                fields.len()
+            );
+            self.report(
+                Diagnostic::error("name::argument", span, message).label(decl.name.span, "declared here"),
+            );
             return false;
         }
         let mut fine = true;
@@ -207,7 +253,9 @@ impl<'a> Elaborator<'a> {
             ast::DeclKind::Topology | ast::DeclKind::Policy | ast::DeclKind::Sheet => {
                 let (kind, name) = (super::values::decl_kind(decl), &decl.name.text);
                 let help = match decl.kind {
-                    ast::DeclKind::Topology => format!("write it after `join:`: `stack(n, Layer(), join: {name}())`"),
+                    ast::DeclKind::Topology => {
+                        format!("write it after `join:`: `stack(n, Layer(), join: {name}())`")
+                    }
                     ast::DeclKind::Policy => format!("write it after `by` in a sheet: `**.w : by {name}()`"),
                     _ => format!("write it after `with`: `Model() with {name}`"),
                 };
@@ -227,7 +275,8 @@ impl<'a> Elaborator<'a> {
         if matches!(result, Val::None) {
             let message = format!("`{}` has no value", decl.name.text);
             return self.fail(
-                Diagnostic::error("role::entry", decl.name.span, message).help("its value is its last statement, an expression"),
+                Diagnostic::error("role::entry", decl.name.span, message)
+                    .help("its value is its last statement, an expression"),
             );
         }
         self.check_result(result, decl.result.as_ref(), &scope, &decl.name.text, span)
@@ -287,10 +336,12 @@ impl<'a> Elaborator<'a> {
     ) -> Val<'a> {
         let inputs: Vec<&'a ast::Slot> = slots(decl, ast::SlotKind::Input);
         if inputs.len() != args.len() {
-            let message = format!("`{}` has {} inputs, {} are given", decl.name.text, inputs.len(), args.len());
+            let message =
+                format!("`{}` has {} inputs, {} are given", decl.name.text, inputs.len(), args.len());
             return self.fail(Diagnostic::error("name::argument", span, message));
         }
-        let named = inputs.iter().zip(args).map(|(slot, value)| (Rc::from(slot.name.text.as_str()), value)).collect();
+        let named =
+            inputs.iter().zip(args).map(|(slot, value)| (Rc::from(slot.name.text.as_str()), value)).collect();
         match self.run_model(decl, source, settings, named, span) {
             Val::Record(members) if members.len() == 1 => members[0].1.clone(),
             other => other,
@@ -306,7 +357,9 @@ impl<'a> Elaborator<'a> {
         inputs: Vec<(Rc<str>, Val<'a>)>,
         span: Span,
     ) -> Val<'a> {
-        let Some(scope) = self.enter_decl(decl, source, settings, Vec::new(), span) else { return Val::Unknown };
+        let Some(scope) = self.enter_decl(decl, source, settings, Vec::new(), span) else {
+            return Val::Unknown;
+        };
         let inner = Scope::inside(&scope);
         for slot in slots(decl, ast::SlotKind::Input) {
             let given = inputs.iter().find(|(name, _)| **name == *slot.name.text).map(|(_, v)| v.clone());
@@ -322,7 +375,9 @@ impl<'a> Elaborator<'a> {
         let outputs: Vec<&'a ast::Slot> = slots(decl, ast::SlotKind::Output);
         if outputs.is_empty() {
             let message = format!("model `{}` has no output", decl.name.text);
-            return self.fail(Diagnostic::error("role::entry", decl.name.span, message).help("add `output y: [..]`"));
+            return self.fail(
+                Diagnostic::error("role::entry", decl.name.span, message).help("add `output y: [..]`"),
+            );
         }
         for slot in &outputs {
             inner.set(&format!("output {}", slot.name.text), Val::Bool(true));
@@ -333,7 +388,8 @@ impl<'a> Elaborator<'a> {
             let Some(super::values::Binding::Value(value)) = scope_local(&inner, &slot.name.text) else {
                 let message = format!("output `{}` gets no value", slot.name.text);
                 self.report(
-                    Diagnostic::error("role::entry", slot.name.span, message).help(format!("add `{} = ..`", slot.name.text)),
+                    Diagnostic::error("role::entry", slot.name.span, message)
+                        .help(format!("add `{} = ..`", slot.name.text)),
                 );
                 continue;
             };
@@ -356,7 +412,11 @@ fn scope_local<'a>(scope: &Rc<Scope<'a>>, name: &str) -> Option<super::values::B
 
 /// Slot statements of one kind.
 pub(crate) fn slots(decl: &ast::Decl, kind: ast::SlotKind) -> Vec<&ast::Slot> {
-    let all = decl.body.stmts.iter().filter_map(|s| if let ast::StmtKind::Slot(slot) = &s.kind { Some(slot) } else { None });
+    let all = decl
+        .body
+        .stmts
+        .iter()
+        .filter_map(|s| if let ast::StmtKind::Slot(slot) = &s.kind { Some(slot) } else { None });
     all.filter(|slot| slot.kind == kind).collect()
 }
 

@@ -32,7 +32,9 @@ impl<'a> Elaborator<'a> {
         let Some(view) = entry(policy.decl, "view") else { return Val::Tensor(w) };
         let grad = entry(policy.decl, "grad");
         let Some(grad) = grad else {
-            let Some(scope) = self.enter_policy(slot, place, policy, Val::Tensor(w.clone())) else { return Val::Unknown };
+            let Some(scope) = self.enter_policy(slot, place, policy, Val::Tensor(w.clone())) else {
+                return Val::Unknown;
+            };
             let seen = self.entry_value(view, &scope, &[]);
             self.leave_policy();
             return self.same_type(&Val::Tensor(w), seen, "view", policy.span);
@@ -77,7 +79,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// The scope of a policy on one weight: its settings, the weight, its slots and named values.
-    fn enter_policy(&mut self, slot: usize, place: usize, policy: &OnWeight<'a>, w: Val<'a>) -> Option<Rc<Scope<'a>>> {
+    fn enter_policy(
+        &mut self,
+        slot: usize,
+        place: usize,
+        policy: &OnWeight<'a>,
+        w: Val<'a>,
+    ) -> Option<Rc<Scope<'a>>> {
         let mut name = snake(&policy.decl.name.text);
         let twins = self.slots[slot].policies[..place.min(self.slots[slot].policies.len())]
             .iter()
@@ -118,19 +126,29 @@ impl<'a> Elaborator<'a> {
     fn check_entry(&mut self, decl: &'a ast::Decl, entry: &'a ast::Entry) {
         let known = ENTRIES.contains(&entry.name.text.as_str());
         let is_event = matches!(entry.head, ast::EntryHead::Params(_));
-        if let Some(near) = (!known).then(|| crate::nearest(&entry.name.text, ENTRIES.iter().copied())).flatten() {
+        if let Some(near) =
+            (!known).then(|| crate::nearest(&entry.name.text, ENTRIES.iter().copied())).flatten()
+        {
             let message = format!("policy `{}` has no entry `{}`", decl.name.text, entry.name.text);
-            self.report(Diagnostic::error("role::unknown", entry.name.span, message).help(format!("did you mean `{near}`?")));
+            self.report(
+                Diagnostic::error("role::unknown", entry.name.span, message)
+                    .help(format!("did you mean `{near}`?")),
+            );
         } else if !known && !is_event {
             let message = format!("policy `{}` has no entry `{}`", decl.name.text, entry.name.text);
-            self.report(Diagnostic::error("role::unknown", entry.name.span, message).help("an event has parameters in round brackets"));
+            self.report(
+                Diagnostic::error("role::unknown", entry.name.span, message)
+                    .help("an event has parameters in round brackets"),
+            );
         }
         if entry.name.text == "view"
             && let ast::Code::Body(body) = &entry.code
             && let Some(name) = writes_of(body).first()
         {
             let message = format!("`view` must not write `{name}`");
-            self.report(Diagnostic::error("slot::write", entry.name.span, message).help("move it to `after`"));
+            self.report(
+                Diagnostic::error("slot::write", entry.name.span, message).help("move it to `after`"),
+            );
         }
     }
 
@@ -195,7 +213,8 @@ impl<'a> Elaborator<'a> {
         let block = self.b.close(results);
         let mut operands = vec![gradient];
         operands.extend(&sliced);
-        let op = ops::Loop { counter, count: count.clone(), reverse: false, carried: 0, sliced: operands.len() };
+        let op =
+            ops::Loop { counter, count: count.clone(), reverse: false, carried: 0, sliced: operands.len() };
         match self.b.try_apply_blocks(op.into(), &operands, vec![block]) {
             Ok(values) => {
                 for ((slot, level, _), value) in written.iter().zip(values) {
@@ -204,7 +223,11 @@ impl<'a> Elaborator<'a> {
             }
             Err(error) => {
                 let span = self.slots[slot].span;
-                self.report(Diagnostic::error("type::operation", span, format!("the update {}", error.message)));
+                self.report(Diagnostic::error(
+                    "type::operation",
+                    span,
+                    format!("the update {}", error.message),
+                ));
             }
         }
     }

@@ -36,15 +36,25 @@ impl<'a> Elaborator<'a> {
                 }
                 ast::SettingKind::Set { name, .. } => {
                     let message = format!("a sheet line cannot set `{}`", name.text);
-                    self.report(Diagnostic::error("name::argument", name.span, message).help("it can set `init`"));
+                    self.report(
+                        Diagnostic::error("name::argument", name.span, message).help("it can set `init`"),
+                    );
                 }
                 ast::SettingKind::Pattern { pattern, by } => {
                     if let Some(unit) = &pattern.unit
                         && let Some(item) = self.program.lookup(scope.source, &unit.name.text)
                         && let ast::ItemKind::Decl(decl) = &self.program.item(item).kind
                     {
-                        let message = format!("`{}` is a {}; this line selects weights", decl.name.text, super::values::decl_kind(decl));
-                        let help = if decl.kind == ast::DeclKind::Policy { "write it after `by`" } else { "select a block" };
+                        let message = format!(
+                            "`{}` is a {}; this line selects weights",
+                            decl.name.text,
+                            super::values::decl_kind(decl)
+                        );
+                        let help = if decl.kind == ast::DeclKind::Policy {
+                            "write it after `by`"
+                        } else {
+                            "select a block"
+                        };
                         self.report(Diagnostic::error("path::wrap", unit.name.span, message).help(help));
                         continue;
                     }
@@ -100,7 +110,11 @@ impl<'a> Elaborator<'a> {
                 let Some((decl, source, unit)) = self.wrapper(rule, &sheet) else { continue };
                 self.matched.insert(key.0);
                 self.wrapping.push(key);
-                let mut given = vec![super::calls::Given { name: None, value: Val::Recipe(recipe.clone()), span: unit.name.span }];
+                let mut given = vec![super::calls::Given {
+                    name: None,
+                    value: Val::Recipe(recipe.clone()),
+                    span: unit.name.span,
+                }];
                 given.extend(self.arguments(unit.args.as_deref().unwrap_or_default(), &sheet.scope));
                 if let Val::Recipe(made) = self.recipe(decl, source, given, unit.name.span) {
                     return Some(made);
@@ -110,7 +124,11 @@ impl<'a> Elaborator<'a> {
         None
     }
 
-    fn wrapper(&mut self, rule: &'a ast::Rule, sheet: &Rc<Sheet<'a>>) -> Option<(&'a ast::Decl, usize, &'a ast::Unit)> {
+    fn wrapper(
+        &mut self,
+        rule: &'a ast::Rule,
+        sheet: &Rc<Sheet<'a>>,
+    ) -> Option<(&'a ast::Decl, usize, &'a ast::Unit)> {
         rule.settings.iter().find_map(|setting| {
             let ast::SettingKind::Pattern { pattern, .. } = &setting.kind else { return None };
             let unit = pattern.unit.as_ref()?;
@@ -132,7 +150,10 @@ impl<'a> Elaborator<'a> {
             if let ast::SegKind::Name { name, range: Some(_) } = &seg.kind
                 && !path.contains('[')
             {
-                let message = format!("`{}[..]` selects some layers of a rolled stack; such cuts are not built yet", name.text);
+                let message = format!(
+                    "`{}[..]` selects some layers of a rolled stack; such cuts are not built yet",
+                    name.text
+                );
                 self.report(Diagnostic::error("support::cut", seg.span, message).help("use two stacks"));
                 return false;
             }

@@ -55,8 +55,11 @@ impl<'a> Elaborator<'a> {
     /// `weight w: T = e`, `state s: T = e`, or a session's `cache c: T = e`.
     pub(crate) fn slot(&mut self, slot: &'a ast::Slot, kind: SlotKind, scope: &Rc<Scope<'a>>) -> Val<'a> {
         let frame = self.frames.last().cloned().unwrap_or_default();
-        let path =
-            if frame.path.is_empty() { slot.name.text.clone() } else { format!("{}.{}", frame.path, slot.name.text) };
+        let path = if frame.path.is_empty() {
+            slot.name.text.clone()
+        } else {
+            format!("{}.{}", frame.path, slot.name.text)
+        };
         let loops: Vec<usize> = match kind {
             SlotKind::Weight => frame.loops,
             _ => self.loops.iter().map(|l| l.id).collect(),
@@ -66,7 +69,9 @@ impl<'a> Elaborator<'a> {
                 let first = self.slots[known].span;
                 let message = format!("two slots claim the key `{path}`");
                 return self.fail(
-                    Diagnostic::error("slot::key", slot.name.span, message).label(first, "the first").help("rename one"),
+                    Diagnostic::error("slot::key", slot.name.span, message)
+                        .label(first, "the first")
+                        .help("rename one"),
                 );
             }
             scope.bind(&slot.name.text, super::values::Binding::Slot(known));
@@ -128,13 +133,15 @@ impl<'a> Elaborator<'a> {
 
     fn count_cache(&mut self, place: usize, slot: &'a ast::Slot, loops: &[usize]) {
         let Some(ast::Type { kind: ast::TypeKind::Tensor { axes, .. }, .. }) = &slot.ty else { return };
-        let Some(from_end) = axes.iter().rev().position(|a| matches!(a.kind, ast::AxisKind::Counted { .. })) else {
+        let Some(from_end) = axes.iter().rev().position(|a| matches!(a.kind, ast::AxisKind::Counted { .. }))
+        else {
             return;
         };
         let axis = self.slots[place].axes.len() - 1 - from_end;
         let path = format!("{}.length", self.slots[place].path);
         let span = self.slots[place].span;
-        let length = self.add_slot(&path, SlotKind::Cache, Type::scalar(DType::I32), Vec::new(), None, loops, span);
+        let length =
+            self.add_slot(&path, SlotKind::Cache, Type::scalar(DType::I32), Vec::new(), None, loops, span);
         self.slots[length].start = Some(Start::Fill(0.0));
         self.slots[place].counted = Some((axis, length));
     }
@@ -156,7 +163,9 @@ impl<'a> Elaborator<'a> {
         }
         let Some(init) = &slot.init else {
             let message = format!("nothing says what type `{}` has", slot.name.text);
-            self.report(Diagnostic::error("dim::free", slot.name.span, message).help("write `name: [axes] = start`"));
+            self.report(
+                Diagnostic::error("dim::free", slot.name.span, message).help("write `name: [axes] = start`"),
+            );
             return None;
         };
         let tensor = match &slot.index {
@@ -170,7 +179,13 @@ impl<'a> Elaborator<'a> {
         Some((ir, tensor.axes, tensor.bound, Some(Start::Value(tensor.value))))
     }
 
-    fn start(&mut self, slot: &'a ast::Slot, ty: &Type, axes: &[Axis], scope: &Rc<Scope<'a>>) -> Option<Start> {
+    fn start(
+        &mut self,
+        slot: &'a ast::Slot,
+        ty: &Type,
+        axes: &[Axis],
+        scope: &Rc<Scope<'a>>,
+    ) -> Option<Start> {
         let Some(init) = &slot.init else { return Some(Start::Fill(0.0)) };
         let value = match &slot.index {
             Some(ats) => self.define(ats, init, scope, init.span).map(|(t, _)| Val::Tensor(t))?,
@@ -180,7 +195,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// An initial value in the slot's type: numbers fill, functions are given a tensor of the slot's shape.
-    pub(crate) fn start_value(&mut self, value: Val<'a>, ty: &Type, axes: &[Axis], span: Span) -> Option<Start> {
+    pub(crate) fn start_value(
+        &mut self,
+        value: Val<'a>,
+        ty: &Type,
+        axes: &[Axis],
+        span: Span,
+    ) -> Option<Start> {
         match &value {
             Val::Unknown => None,
             Val::Bool(b) => Some(Start::Fill(f64::from(*b))),
@@ -226,7 +247,8 @@ impl<'a> Elaborator<'a> {
         }
         let state = self.slots[slot].clone();
         let copies = &state.loops[level..];
-        let shape: Vec<Dim> = copies.iter().map(|(_, n)| n.clone()).chain(state.ty.shape.iter().cloned()).collect();
+        let shape: Vec<Dim> =
+            copies.iter().map(|(_, n)| n.clone()).chain(state.ty.shape.iter().cloned()).collect();
         let ty = Type { dtype: state.ty.dtype, shape, pattern: state.ty.pattern.clone() };
         let value = if level == 0 {
             self.entry_param(Port::Slot(slot), ty)
@@ -256,7 +278,10 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn write_slot(&mut self, slot: usize, value: Val<'a>, span: Span) {
         if self.slots[slot].kind == SlotKind::Weight {
             let message = format!("`{}` is a weight; the optimizer writes it", self.slots[slot].path);
-            self.report(Diagnostic::error("slot::write", span, message).help("make it `state`, or write it in a policy"));
+            self.report(
+                Diagnostic::error("slot::write", span, message)
+                    .help("make it `state`, or write it in a policy"),
+            );
             return;
         }
         let (ty, axes) = (self.slots[slot].ty.clone(), self.slots[slot].axes.clone());
@@ -275,11 +300,18 @@ impl<'a> Elaborator<'a> {
     }
 
     /// A loop closes: slots written inside are collected, those read are handed in.
-    pub(crate) fn close_slices(&mut self, frame: &super::LoopFrame) -> (Vec<Value>, Vec<(usize, usize, Value)>) {
+    pub(crate) fn close_slices(
+        &mut self,
+        frame: &super::LoopFrame,
+    ) -> (Vec<Value>, Vec<(usize, usize, Value)>) {
         let mut operands = Vec::new();
         let mut collected = Vec::new();
         for (slot, param) in &frame.slices {
-            let level = self.slots[*slot].loops.iter().position(|(id, _)| *id == frame.id).expect("it is sliced here");
+            let level = self.slots[*slot]
+                .loops
+                .iter()
+                .position(|(id, _)| *id == frame.id)
+                .expect("it is sliced here");
             operands.push(self.slots[*slot].values[level].expect("the outer value was made first"));
             let inside = self.slots[*slot].values[level + 1].take().expect("it was read inside");
             if inside != *param {

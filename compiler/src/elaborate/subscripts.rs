@@ -16,7 +16,10 @@ enum Place<'a> {
     Range(Dim, Dim),
     Merged(Vec<usize>),
     /// `scale * outer + step * inner + shift`, both indices: a window.
-    Affine { terms: Vec<(Dim, usize)>, shift: Dim },
+    Affine {
+        terms: Vec<(Dim, usize)>,
+        shift: Dim,
+    },
     Data(Tensor),
     Broken(Val<'a>),
 }
@@ -64,7 +67,11 @@ impl<'a> Elaborator<'a> {
                 (Some(a), Some(b)) if 0 <= a && a <= b && b as usize <= list.len() => {
                     Val::List(Rc::new(list[a as usize..b as usize].to_vec()))
                 }
-                _ => self.fail(Diagnostic::error("index::bounds", span, format!("{a}..{b} of a list of {}", list.len()))),
+                _ => self.fail(Diagnostic::error(
+                    "index::bounds",
+                    span,
+                    format!("{a}..{b} of a list of {}", list.len()),
+                )),
             },
             Val::Unknown => Val::Unknown,
             Val::Tensor(_) => self.fail(Diagnostic::error(
@@ -106,7 +113,11 @@ impl<'a> Elaborator<'a> {
     fn explicit_start(&mut self, tensor: &Tensor, index: &[ast::At], span: Span) -> Option<(usize, usize)> {
         let rest = index.iter().position(|at| matches!(at.kind, ast::AtKind::Rest));
         if rest.is_some_and(|r| r != 0) {
-            self.report(Diagnostic::error("dim::rank", index[rest.unwrap_or(0)].span, "`..` stands first in a subscript"));
+            self.report(Diagnostic::error(
+                "dim::rank",
+                index[rest.unwrap_or(0)].span,
+                "`..` stands first in a subscript",
+            ));
             return None;
         }
         let explicit = index.len() - usize::from(rest.is_some());
@@ -114,7 +125,11 @@ impl<'a> Elaborator<'a> {
         let enough = if rest.is_some() { plain >= explicit } else { plain == explicit };
         if !enough {
             let message = format!("{explicit} positions for {plain} axes {}", axes::describe(&tensor.axes));
-            let help = if plain > explicit { "a forgotten axis? `..` stands for all axes in front" } else { "one position per axis" };
+            let help = if plain > explicit {
+                "a forgotten axis? `..` stands for all axes in front"
+            } else {
+                "one position per axis"
+            };
             self.report(Diagnostic::error("dim::rank", span, message).help(help));
             return None;
         }
@@ -154,9 +169,9 @@ impl<'a> Elaborator<'a> {
                         Some(Val::Unknown) => return Place::Broken(Val::Unknown),
                         Some(_) => {
                             let message = format!("`{}` is a value here, not a new index", binder.name.text);
-                            return Place::Broken(
-                                self.fail(Diagnostic::error("index::taken", binder.span, message).help("rename it")),
-                            );
+                            return Place::Broken(self.fail(
+                                Diagnostic::error("index::taken", binder.span, message).help("rename it"),
+                            ));
                         }
                         None => return Place::Broken(self.unbound(&binder.name)),
                     }
@@ -169,10 +184,19 @@ impl<'a> Elaborator<'a> {
 
     fn unbound(&mut self, name: &ast::Name) -> Val<'a> {
         let message = format!("index `{}` is neither on the left nor folded", name.text);
-        self.fail(Diagnostic::error("index::unbound", name.span, message).help(format!("`sum[{}](..)` folds it", name.text)))
+        self.fail(
+            Diagnostic::error("index::unbound", name.span, message)
+                .help(format!("`sum[{}](..)` folds it", name.text)),
+        )
     }
 
-    fn expr_place(&mut self, expr: &'a ast::Expr, tensor: &Tensor, axis: usize, scope: &Rc<Scope<'a>>) -> Place<'a> {
+    fn expr_place(
+        &mut self,
+        expr: &'a ast::Expr,
+        tensor: &Tensor,
+        axis: usize,
+        scope: &Rc<Scope<'a>>,
+    ) -> Place<'a> {
         if let ast::ExprKind::Name(name) = &expr.kind
             && self.lookup_quiet(&name.text, scope).is_none()
         {
@@ -205,7 +229,8 @@ impl<'a> Elaborator<'a> {
             }
             Val::Unknown => Place::Broken(Val::Unknown),
             other => {
-                let message = format!("a position is an integer, an index or a range, not {}", other.describe());
+                let message =
+                    format!("a position is an integer, an index or a range, not {}", other.describe());
                 Place::Broken(self.fail(Diagnostic::error("type::value", expr.span, message)))
             }
         }
@@ -321,7 +346,8 @@ impl<'a> Elaborator<'a> {
         let info = self.index_vars[var].clone();
         let range = info.range.unwrap_or_default();
         let message = format!("index `{}` runs over {range} and over {}", info.name, t.axes[axis].size);
-        let mut diagnostic = Diagnostic::error("index::range", span, message).label(info.span, format!("{range} here"));
+        let mut diagnostic =
+            Diagnostic::error("index::range", span, message).label(info.span, format!("{range} here"));
         if let Some(origin) = t.axes[axis].origin {
             diagnostic = diagnostic.label(origin, format!("{} comes from here", t.axes[axis].size));
         }
@@ -458,7 +484,9 @@ impl<'a> Elaborator<'a> {
             [one] => {
                 if known.is_zero() || !whole.modulo_in(&known, &self.ranges).is_zero() {
                     let message = format!("({}): {whole} is not divisible by {known}", names.join(" "));
-                    self.report(Diagnostic::error("dim::split", span, message).help("choose sizes that divide it"));
+                    self.report(
+                        Diagnostic::error("dim::split", span, message).help("choose sizes that divide it"),
+                    );
                     return None;
                 }
                 let size = whole.floor_div_in(&known, &self.ranges);
@@ -466,7 +494,8 @@ impl<'a> Elaborator<'a> {
                 Some(())
             }
             several => {
-                let names: Vec<String> = several.iter().map(|v| format!("`{}`", self.index_vars[*v].name)).collect();
+                let names: Vec<String> =
+                    several.iter().map(|v| format!("`{}`", self.index_vars[*v].name)).collect();
                 let message = format!("nothing says how {whole} splits: {} are free", names.join(" and "));
                 self.report(Diagnostic::error("dim::free", span, message).help("write a range: `(h: 4 c)`"));
                 None
@@ -524,12 +553,18 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Option<Tensor> {
         // The index with a known short range is the one inside the window.
-        let (stride, i, dilation, a) =
-            if self.index_vars[a].range.is_some() { (stride, i, dilation, a) } else { (dilation, a, stride, i) };
+        let (stride, i, dilation, a) = if self.index_vars[a].range.is_some() {
+            (stride, i, dilation, a)
+        } else {
+            (dilation, a, stride, i)
+        };
         let Some(size) = self.index_vars[a].range.clone() else {
             let info = self.index_vars[a].clone();
             let message = format!("nothing says how far index `{}` runs", info.name);
-            self.report(Diagnostic::error("dim::free", span, message).help(format!("write its range: `{}: n`", info.name)));
+            self.report(
+                Diagnostic::error("dim::free", span, message)
+                    .help(format!("write its range: `{}: n`", info.name)),
+            );
             return None;
         };
         let whole = t.axes[axis].size.clone();
@@ -554,7 +589,8 @@ impl<'a> Elaborator<'a> {
         let mut t = t;
         t.value = self.node(ops::Window { axis, size: size.clone(), stride, dilation }, &[t.value], span)?;
         let old = t.axes.remove(axis);
-        let outer = self.index_vars[i].axis.clone().unwrap_or(Axis { size: count.clone(), index: None, ..old });
+        let outer =
+            self.index_vars[i].axis.clone().unwrap_or(Axis { size: count.clone(), index: None, ..old });
         let inner = self.index_vars[a].axis.clone().unwrap_or_else(|| Axis::sized(size.clone()));
         t.axes.insert(axis, Axis { size: count, ..outer }.indexed(i));
         t.axes.insert(axis + 1, Axis { size, ..inner }.indexed(a));
@@ -566,7 +602,13 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Looks an axis up through positions that are data. Axes of one index or one name are shared.
-    pub(crate) fn gather(&mut self, t: &Tensor, axis: usize, positions: &Tensor, span: Span) -> Option<Tensor> {
+    pub(crate) fn gather(
+        &mut self,
+        t: &Tensor,
+        axis: usize,
+        positions: &Tensor,
+        span: Span,
+    ) -> Option<Tensor> {
         self.gather_at(t, axis, positions, span).map(|(tensor, _)| tensor)
     }
 
@@ -598,7 +640,8 @@ impl<'a> Elaborator<'a> {
             }
         }
         let batch = table_order.len();
-        let others: Vec<usize> = (0..t.axes.len()).filter(|a| *a != axis && !table_order.contains(a)).collect();
+        let others: Vec<usize> =
+            (0..t.axes.len()).filter(|a| *a != axis && !table_order.contains(a)).collect();
         let extra: Vec<usize> = (0..positions.axes.len()).filter(|p| !position_order.contains(p)).collect();
         // Others in front of the axis stay in front, the rest follow the positions.
         let (front, back): (Vec<usize>, Vec<usize>) = others.into_iter().partition(|a| *a < axis);

@@ -27,7 +27,8 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Val<'a> {
         let ast::TypeKind::Tensor { dtype, axes, .. } = &ty.kind else { return Val::Tensor(tensor) };
-        let explicit: Vec<&ast::Axis> = axes.iter().filter(|a| !matches!(a.kind, ast::AxisKind::Rest)).collect();
+        let explicit: Vec<&ast::Axis> =
+            axes.iter().filter(|a| !matches!(a.kind, ast::AxisKind::Rest)).collect();
         if let [ast::Axis { kind: ast::AxisKind::Like(_), .. }] = explicit.as_slice() {
             return Val::Tensor(tensor);
         }
@@ -41,7 +42,11 @@ impl<'a> Elaborator<'a> {
                 if open { format!("at least {}", explicit.len()) } else { explicit.len().to_string() }
             );
             let diagnostic = Diagnostic::error("dim::rank", span, message).label(ty.span, "expected here");
-            return self.fail(if open { diagnostic } else { diagnostic.help("write `..` to allow leading axes") });
+            return self.fail(if open {
+                diagnostic
+            } else {
+                diagnostic.help("write `..` to allow leading axes")
+            });
         }
         let first = plain.len() - explicit.len();
         if open {
@@ -137,7 +142,9 @@ impl<'a> Elaborator<'a> {
         if dtype.name.text == "index" || dtype.name.text == "int" {
             if !found.is_int() {
                 let message = format!("{what} holds {found}, integers are expected");
-                self.report(Diagnostic::error("type::dtype", span, message).label(dtype.name.span, "expected here"));
+                self.report(
+                    Diagnostic::error("type::dtype", span, message).label(dtype.name.span, "expected here"),
+                );
                 return false;
             }
             if let Some(bound) = self.index_bound(dtype, scope) {
@@ -146,7 +153,8 @@ impl<'a> Elaborator<'a> {
             return true;
         }
         let Some(wanted) = self.dtype_of(dtype) else { return false };
-        let same_kind = wanted.is_float() == found.is_float() && (wanted == DType::Bool) == (found == DType::Bool);
+        let same_kind =
+            wanted.is_float() == found.is_float() && (wanted == DType::Bool) == (found == DType::Bool);
         if !same_kind {
             let message = format!("{what} holds {found}, {wanted} is expected");
             self.report(
@@ -189,7 +197,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// A declared tensor type with every size known (slots, inputs). Free names become run-time sizes if `open`.
-    pub(crate) fn declared(&mut self, ty: &'a ast::Type, scope: &Rc<Scope<'a>>, open: bool) -> Option<Declared> {
+    pub(crate) fn declared(
+        &mut self,
+        ty: &'a ast::Type,
+        scope: &Rc<Scope<'a>>,
+        open: bool,
+    ) -> Option<Declared> {
         let ast::TypeKind::Tensor { dtype, axes, pattern } = &ty.kind else {
             self.report(Diagnostic::error("type::value", ty.span, "a tensor type is needed: `f32[a, b]`"));
             return None;
@@ -225,7 +238,8 @@ impl<'a> Elaborator<'a> {
                 }
             }
         }
-        let bound = dtype.as_ref().filter(|d| d.name.text == "index").and_then(|d| self.index_bound(d, scope));
+        let bound =
+            dtype.as_ref().filter(|d| d.name.text == "index").and_then(|d| self.index_bound(d, scope));
         let dtype = match dtype {
             Some(dtype) => Some(self.dtype_of(dtype)?),
             None => None,
@@ -299,7 +313,8 @@ impl<'a> Elaborator<'a> {
                     Some(name) => match axes.iter().position(|a| a.name.as_deref() == Some(&name.text)) {
                         Some(axis) => axis,
                         None => {
-                            let message = format!("there is no axis `{}` in {}", name.text, axes::describe(axes));
+                            let message =
+                                format!("there is no axis `{}` in {}", name.text, axes::describe(axes));
                             self.report(Diagnostic::error("dim::axis", name.span, message));
                             return None;
                         }
@@ -310,13 +325,19 @@ impl<'a> Elaborator<'a> {
                 let m = self.size(of, scope)?.as_constant()?;
                 if n < 1 || m < n || m > 64 {
                     let message = format!("{n}:{m} keeps {n} of {m}");
-                    self.report(Diagnostic::error("syntax::pattern", quota.span, message).help("n:m with 1 <= n <= m <= 64"));
+                    self.report(
+                        Diagnostic::error("syntax::pattern", quota.span, message)
+                            .help("n:m with 1 <= n <= m <= 64"),
+                    );
                     return None;
                 }
                 let size = axes.get(axis).map(|a| a.size.clone()).unwrap_or_default();
                 if size.as_constant().is_none_or(|s| s % m != 0) {
                     let message = format!("{n}:{m} needs a size divisible by {m}; the axis has {size}");
-                    self.report(Diagnostic::error("sparse::groups", quota.span, message).help("exempt this weight, or pad it"));
+                    self.report(
+                        Diagnostic::error("sparse::groups", quota.span, message)
+                            .help("exempt this weight, or pad it"),
+                    );
                     return None;
                 }
                 return Some(Pattern::NofM { n: n as u8, m: m as u8, axis });
@@ -336,14 +357,19 @@ impl<'a> Elaborator<'a> {
                     ("block", [r, c]) => (*r, *c),
                     ("group", [g]) => (*g, 1),
                     _ => {
-                        let message = format!("`{unit}` takes {}", if unit == "block" { "two sizes" } else { "one size" });
+                        let message = format!(
+                            "`{unit}` takes {}",
+                            if unit == "block" { "two sizes" } else { "one size" }
+                        );
                         self.report(Diagnostic::error("syntax::pattern", pattern.span, message));
                         return None;
                     }
                 };
                 if pattern.quotas.is_empty() {
                     let message = format!("`{unit}` says no density");
-                    self.report(Diagnostic::error("sparse::quota", pattern.span, message).help("add `keep 25%`"));
+                    self.report(
+                        Diagnostic::error("sparse::quota", pattern.span, message).help("add `keep 25%`"),
+                    );
                     return None;
                 }
                 let tiles = axes.len() >= 2
@@ -371,11 +397,16 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn size(&mut self, expr: &'a ast::Expr, scope: &Rc<Scope<'a>>) -> Option<Dim> {
         match self.expr(expr, scope) {
             Val::Int(dim) => Some(dim),
-            Val::Real(value) if value.fract() == 0.0 && value.abs() < 1e15 => Some(Dim::constant(value as i64)),
+            Val::Real(value) if value.fract() == 0.0 && value.abs() < 1e15 => {
+                Some(Dim::constant(value as i64))
+            }
             Val::Unknown => None,
             Val::Tensor(_) => {
                 let message = "an axis needs a static size; this one is data";
-                self.report(Diagnostic::error("dim::static", expr.span, message).help("use a counted axis: `c <= cap`"));
+                self.report(
+                    Diagnostic::error("dim::static", expr.span, message)
+                        .help("use a counted axis: `c <= cap`"),
+                );
                 None
             }
             other => {

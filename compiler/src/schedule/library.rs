@@ -1,0 +1,30 @@
+//! The kernels of a plan: equal ones are kept once.
+
+use nnc_ir::kernel::Kernel;
+use std::collections::HashMap;
+
+/// Kernels without repetition.
+#[derive(Default)]
+pub(super) struct Library {
+    /// All kernels, by number.
+    pub kernels: Vec<Kernel>,
+    known: HashMap<String, u32>,
+}
+
+impl Library {
+    /// The number of `kernel`, or of one that differs in names for people only.
+    pub fn add(&mut self, kernel: Kernel) -> u32 {
+        let mut anonymous = kernel.clone();
+        anonymous.name.clear();
+        anonymous.buffers.iter_mut().for_each(|buffer| buffer.name.clear());
+        anonymous.tiles.iter_mut().for_each(|tile| tile.name.clear());
+        let text = format!("{anonymous:?}");
+        if let Some(number) = self.known.get(&text) {
+            return *number;
+        }
+        let number = self.kernels.len() as u32;
+        self.known.insert(text, number);
+        self.kernels.push(kernel);
+        number
+    }
+}
