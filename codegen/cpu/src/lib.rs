@@ -39,6 +39,7 @@ mod math;
 mod memory;
 mod random;
 mod scalars;
+mod schedule;
 mod statements;
 mod target;
 mod visit;
@@ -68,7 +69,8 @@ pub struct CompiledKernel {
 
 /// Compiles one kernel for processors of `level`.
 pub fn compile(kernel: &Kernel, level: CpuLevel) -> Result<CompiledKernel, Unsupported> {
-    let code = emit(kernel, level).map_err(|message| Unsupported { kernel: kernel.name.clone(), message })?;
+    let (code, _) =
+        emit(kernel, level, false).map_err(|message| Unsupported { kernel: kernel.name.clone(), message })?;
     Ok(CompiledKernel { name: kernel.name.clone(), level, code })
 }
 
@@ -109,14 +111,25 @@ pub fn tile_bytes(kernel: &Kernel, sizes: &[i64]) -> Option<usize> {
     tile_layout(function::tile_sizes(kernel, sizes)?).map(|(_, bytes)| bytes)
 }
 
-fn emit(kernel: &Kernel, level: CpuLevel) -> Result<Vec<u8>, String> {
-    let isa = target::isa(level)?;
-    let function = function::print(kernel, &*isa, target::has_fma(level))?;
+/// The machine code of `kernel` as text, for people.
+pub fn listing(kernel: &Kernel, level: CpuLevel) -> Result<String, Unsupported> {
+    let text = emit(kernel, level, true).map(|(_, listing)| listing.unwrap_or_default());
+    text.map_err(|message| Unsupported { kernel: kernel.name.clone(), message })
+}
+
+/// The code, and its listing if asked for.
+fn emit(kernel: &Kernel, level: CpuLevel, listed: bool) -> Result<(Vec<u8>, Option<String>), String> {
+    let (optimizing, plain) = (target::isa(level, "speed")?, target::isa(level, "none")?);
+    let function = function::print(kernel, &*optimizing, target::has_fma(level))?;
     let mut context = Context::for_function(function);
-    let compiled =
-        context.compile(&*isa, &mut ControlPlane::default()).map_err(|error| error.inner.to_string())?;
+    context.set_disasm(listed);
+    let mut control = ControlPlane::default();
+    context.optimize(&*optimizing, &mut control).map_err(|error| error.to_string())?;
+    schedule::interleave(&mut context.func);
+    // The optimizer has run and would undo the order.
+    let compiled = context.compile(&*plain, &mut control).map_err(|error| error.inner.to_string())?;
     match compiled.buffer.relocs() {
-        [] => Ok(compiled.code_buffer().to_vec()),
+        [] => Ok((compiled.code_buffer().to_vec(), compiled.vcode.clone())),
         [first, ..] => Err(format!("the code would need a relocation: {:?}", first.target)),
     }
 }

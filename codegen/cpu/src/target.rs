@@ -19,8 +19,8 @@ const FEATURES: [(CpuLevel, &[&str]); 3] = [
     (CpuLevel::Avx512, &["has_avx512f", "has_avx512dq", "has_avx512vl"]),
 ];
 
-/// The description of this architecture at `level`.
-pub(crate) fn isa(level: CpuLevel) -> Emit<OwnedTargetIsa> {
+/// The description of this architecture at `level`, for one of Cranelift's optimization levels.
+pub(crate) fn isa(level: CpuLevel, optimization: &str) -> Emit<OwnedTargetIsa> {
     let mut builder = cranelift_native::builder_with_options(false).map_err(str::to_owned)?;
     if cfg!(target_arch = "x86_64") {
         let enabled = FEATURES.iter().filter(|(of, _)| *of <= level).flat_map(|(_, names)| *names);
@@ -28,16 +28,16 @@ pub(crate) fn isa(level: CpuLevel) -> Emit<OwnedTargetIsa> {
             builder.enable(name).map_err(|error| error.to_string())?;
         }
     }
-    builder.finish(settings::Flags::new(flags()?)).map_err(|error| error.to_string())
+    builder.finish(settings::Flags::new(flags(optimization)?)).map_err(|error| error.to_string())
 }
 
 /// Settings shared by all levels. Stack probes are off because they are library calls; frames stay far below a page
 /// guard.
-fn flags() -> Emit<settings::Builder> {
+fn flags(optimization: &str) -> Emit<settings::Builder> {
     let mut flags = settings::builder();
     let verifier = if cfg!(debug_assertions) { "true" } else { "false" };
     let wanted = [
-        ("opt_level", "speed"),
+        ("opt_level", optimization),
         ("is_pic", "true"),
         ("enable_verifier", verifier),
         ("enable_probestack", "false"),
