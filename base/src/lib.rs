@@ -87,7 +87,13 @@ impl Diagnostic {
     /// An error at `span`; say more with [`Diagnostic::label`] and [`Diagnostic::help`].
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Diagnostic {
         let label = Label { span, text: String::new() };
-        Diagnostic { code, severity: Severity::Error, message: message.into(), labels: vec![label], help: None }
+        Diagnostic {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            labels: vec![label],
+            help: None,
+        }
     }
 
     /// The same finding as a warning.
