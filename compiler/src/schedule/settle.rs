@@ -78,6 +78,9 @@ impl<'s> Scheduler<'s> {
 
     /// Lets all readers of what lies in a result's home go first, if that is possible.
     fn may_overwrite(&self, units: &mut Units, writers: &[usize], value: Value, place: usize, home: &Home) -> bool {
+        if self.histories.contains(&home.place) {
+            return true;
+        }
         let old: Vec<Value> =
             self.homes.iter().filter(|(_, known)| known.place == home.place).map(|(value, _)| *value).collect();
         let readers: Vec<usize> = (0..units.units.len())
@@ -115,7 +118,7 @@ impl<'s> Scheduler<'s> {
                 let root = group.roots.iter().find(|root| match root.dest {
                     Dest::Own => root.value == value,
                     Dest::Result(number) => number == place,
-                    Dest::Init(_) => false,
+                    Dest::Init(result) => result == value,
                 });
                 let same = |at: &Vec<Dim>| root.is_some_and(|root| root.at == *at);
                 is_single_walk(group)
@@ -147,7 +150,7 @@ impl<'s> Scheduler<'s> {
     /// One place that is updated, or one place per turn if all turns are collected anyway.
     fn carry(&mut self, node: &Node, place: usize) -> Carry {
         let (result, body) = (node.results[place], &node.blocks[0]);
-        let Op::Loop(op) = &node.op else { unreachable!("only loops carry") };
+        let Op::Loop(op) = &node.op else { return self.single(result) };
         let same = |number: &usize| {
             let collected = body.results[*number];
             let free = !self.homes.contains_key(&node.results[*number]);
@@ -158,15 +161,11 @@ impl<'s> Scheduler<'s> {
             false => (op.carried..body.results.len()).filter(same).collect(),
         };
         if collected.is_empty() {
-            let home = match self.homes.get(&result) {
-                Some(home) => home.clone(),
-                None => self.scratch(result),
-            };
-            self.homes.insert(result, home.clone());
-            return Carry { first: home.clone(), before: home.clone(), after: home, collected };
+            return self.single(result);
         }
         let shape = [&[&op.count + &Dim::one()], self.graph.shape(result)].concat();
         let history = self.place(&self.graph.name(result), self.graph.ty(result).dtype, shape);
+        self.histories.insert(history.place);
         let (turn, next) = (Dim::from(&op.counter), &Dim::from(&op.counter) + &Dim::one());
         let (first, last) = if op.reverse { (op.count.clone(), Dim::zero()) } else { (Dim::zero(), op.count.clone()) };
         let (before, after) = if op.reverse { (next, turn) } else { (turn, next) };
@@ -180,6 +179,18 @@ impl<'s> Scheduler<'s> {
         }
         let [first, before, after] = [first, before, after].map(|index| history.part(&index));
         Carry { first, before, after, collected }
+    }
+}
+
+impl Scheduler<'_> {
+    /// A carried value with one place.
+    fn single(&mut self, result: Value) -> Carry {
+        let home = match self.homes.get(&result) {
+            Some(home) => home.clone(),
+            None => self.scratch(result),
+        };
+        self.homes.insert(result, home.clone());
+        Carry { first: home.clone(), before: home.clone(), after: home, collected: HashSet::new() }
     }
 }
 

@@ -462,6 +462,23 @@ impl<'w> Writer<'w> {
         Ok(result)
     }
 
+    /// Binds an index that is data in the innermost loop.
+    pub fn position(&mut self, symbol: &Symbol, value: Expr, bound: &Dim) {
+        self.ranges.counter(symbol, bound);
+        self.symbols.insert(symbol.clone(), self.frames.len() - 1);
+        if let Some(frame) = self.frames.last_mut() {
+            frame.symbols.push(symbol.clone());
+            frame.statements.push(Statement::Index { symbol: symbol.clone(), value, bound: bound.clone() });
+        }
+    }
+
+    /// Declares a running fold of `dtype` in the innermost loop.
+    pub fn running(&mut self, dtype: DType, fold: Fold) -> Var {
+        let var = self.scalar(dtype, self.frames.len() - 1);
+        self.push(Statement::Fold { var, fold });
+        var
+    }
+
     /// Declares a running fold in the innermost loop.
     pub fn declare(&mut self, value: Value, fold: Fold) -> Var {
         let var = self.scalar(self.wide(value, fold), self.frames.len() - 1);

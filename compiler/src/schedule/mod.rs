@@ -1,0 +1,130 @@
+//! From the tensor IR to a plan: which values are computed where, which get memory, and the kernels that do it.
+//!
+//! Values are pulled: an element of a result is expanded, operation by operation, down to what lies in memory. What may
+//! not be computed twice gets memory of its own. So fusion is one decision, "in memory or not", and a kernel is right
+//! whatever is decided. `units` decides, `settle` orders, `rows`, `product` and `special` write.
+
+mod block;
+mod cost;
+mod expand;
+mod facts;
+mod finish;
+mod graph;
+mod home;
+mod index;
+mod library;
+mod lifetimes;
+mod prepare;
+mod product;
+mod rows;
+mod settle;
+mod sizes;
+mod special;
+mod target;
+mod units;
+mod visit;
+mod writer;
+
+pub use target::{Kind, Target};
+
+use block::Scheduler;
+use expand::Expander;
+use facts::Facts;
+use graph::Graph;
+use home::Home;
+use library::Library;
+use nnc_base::Diagnostic;
+use nnc_ir::Value;
+use nnc_ir::graph::{Entry, Module, Port};
+use nnc_ir::plan::{EntryPlan, Place, PlaceClass, PlaceId, Plan};
+use sizes::Guess;
+use std::collections::{HashMap, HashSet};
+
+/// The plan of `module` for `target`.
+pub fn schedule(module: &Module, target: &Target) -> Result<Plan, Vec<Diagnostic>> {
+    let mut library = Library::default();
+    let (mut entries, mut errors) = (Vec::new(), Vec::new());
+    for entry in &module.entries {
+        match plan_entry(module, entry, target, &mut library) {
+            Ok(plan) => entries.push(plan),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let (sizes, slots) = (module.sizes.clone(), module.slots.clone());
+    Ok(Plan { sizes, slots, entries, kernels: library.kernels })
+}
+
+fn plan_entry(module: &Module, entry: &Entry, target: &Target, library: &mut Library) -> Result<EntryPlan, Diagnostic> {
+    let guess = Guess::new(&module.sizes);
+    let function = prepare::prepare(&entry.function, target, &guess);
+    let graph = Graph::new(&function);
+    let expander = Expander { graph: &graph, target };
+    let facts = Facts::new(expander, &function.body, target.max_buffers);
+    let mut scheduler = Scheduler {
+        graph: &graph,
+        expander,
+        facts: &facts,
+        guess,
+        ranges: module.ranges(),
+        homes: HashMap::new(),
+        places: Vec::new(),
+        histories: HashSet::new(),
+        library,
+        notes: Vec::new(),
+    };
+    let mut ports = Ports::default();
+    let inputs = ports.bind(&mut scheduler, &entry.inputs, &function.body.params);
+    for (value, home) in &inputs {
+        scheduler.homes.insert(*value, home.clone());
+    }
+    let results = ports.bind(&mut scheduler, &entry.outputs, &function.body.results);
+    let steps = scheduler.block(&function.body.nodes, &results)?;
+    let places = lifetimes::lifetimes(scheduler.places, &steps);
+    let bound = |ports: &[Port], values: &[(Value, Home)]| {
+        ports.iter().cloned().zip(values.iter().map(|(_, home)| home.place)).collect()
+    };
+    Ok(EntryPlan {
+        name: entry.name.clone(),
+        inputs: bound(&entry.inputs, &inputs),
+        outputs: bound(&entry.outputs, &results),
+        places,
+        steps,
+        guards: Vec::new(),
+        notes: scheduler.notes,
+    })
+}
+
+/// Places of parameters and results. A slot has one place, read and written.
+#[derive(Default)]
+struct Ports {
+    slots: HashMap<usize, PlaceId>,
+}
+
+impl Ports {
+    fn bind(&mut self, scheduler: &mut Scheduler, ports: &[Port], values: &[Value]) -> Vec<(Value, Home)> {
+        let pairs = ports.iter().zip(values);
+        pairs.map(|(port, value)| (*value, self.home(scheduler, port, *value))).collect()
+    }
+
+    fn home(&mut self, scheduler: &mut Scheduler, port: &Port, value: Value) -> Home {
+        let ty = scheduler.graph.ty(value);
+        let (name, class) = match port {
+            Port::Named(name) => (name.clone(), PlaceClass::Caller),
+            Port::Slot(slot) => {
+                if let Some(place) = self.slots.get(slot) {
+                    return Home::whole(*place, &ty.shape);
+                }
+                (scheduler.graph.name(value), PlaceClass::Slot(*slot))
+            }
+        };
+        let id = PlaceId(scheduler.places.len() as u32);
+        scheduler.places.push(Place { name, dtype: ty.dtype, shape: ty.shape.clone(), class });
+        if let Port::Slot(slot) = port {
+            self.slots.insert(*slot, id);
+        }
+        Home::whole(id, &ty.shape)
+    }
+}
