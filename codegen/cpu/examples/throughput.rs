@@ -172,6 +172,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{}", nnc_cpu::listing(named, CpuLevel::detect())?);
         return Ok(());
     }
+    for kernel in &kernels {
+        let start = Instant::now();
+        let code = compile(kernel, CpuLevel::detect())?.code.len();
+        println!("{:12} {code} bytes in {:.2} ms", kernel.name, start.elapsed().as_secs_f64() * 1e3);
+    }
     for (m, n) in [(16384, 1024), (4, 1024), (64, 64), (37, 111)] {
         let bytes = m * n * 4;
         let (from, mut to) = (AlignedBytes::zeroed(bytes), AlignedBytes::zeroed(bytes));

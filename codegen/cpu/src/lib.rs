@@ -25,6 +25,7 @@
 //! division of indices has a divisor of at least 1, so kernels do not trap.
 
 mod bylane;
+mod casts;
 mod dims;
 mod emitter;
 mod error;
@@ -34,6 +35,7 @@ mod function;
 mod guards;
 mod half;
 mod host;
+mod integers;
 mod lanes;
 mod math;
 mod memory;
