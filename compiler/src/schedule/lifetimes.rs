@@ -1,5 +1,4 @@
-//! When the places of the arena are alive, in top-level steps. Places that nothing touches are dropped from the arena by
-//! being alive in no step's memory: they keep size zero lifetimes at step 0.
+//! When the places of the arena are alive, in top-level steps: a loop is one step, so what it carries lives through it.
 
 use nnc_ir::plan::{Place, PlaceClass, PlaceId, Step};
 use std::collections::HashMap;
