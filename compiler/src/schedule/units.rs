@@ -154,9 +154,6 @@ impl<'s, 'f> Planner<'s, 'f> {
         Planner { around, local, uses, demands: HashMap::new(), position: nodes.len(), done }
     }
 
-    fn name(&self, value: Value) -> String {
-        self.around.expander.graph.name(value)
-    }
 
     fn results(&mut self, results: &[(Value, Home)]) -> Result<(), Diagnostic> {
         for (place, (value, home)) in results.iter().enumerate() {
