@@ -371,7 +371,13 @@ impl Dim {
     fn lower_by_atom(&self, ranges: &Ranges) -> Vec<Dim> {
         for (monomial, coefficient) in self.terms() {
             for (place, atom) in monomial.iter().enumerate() {
-                let Some(bounds) = atom.bounds(coefficient) else { continue };
+                let mut bounds = atom.bounds(coefficient).unwrap_or_default();
+                bounds.extend(atom.highest(ranges).filter(|_| coefficient < 0).map(|high| {
+                    &Dim::constant(coefficient) * &high
+                }));
+                if bounds.is_empty() {
+                    continue;
+                }
                 let mut cofactor = monomial.clone();
                 cofactor.remove(place);
                 if !cofactor.iter().all(|atom| atom_is_natural(atom, ranges)) {
@@ -471,6 +477,19 @@ impl Atom {
                 let divisor = q.as_constant().filter(|divisor| *divisor > 0 && coefficient % divisor == 0)?;
                 Some(vec![&Dim::constant(coefficient / divisor) * p])
             }
+            _ => None,
+        }
+    }
+
+    /// The largest value of `floor(s / q)` for a symbol `s` with a stated range.
+    fn highest(&self, ranges: &Ranges) -> Option<Dim> {
+        let Atom::Floor(p, q) = self else { return None };
+        let (_, max) = ranges.get(p.as_symbol()?)?;
+        let count = max.as_ref()? + &Dim::one();
+        let (quotient, rest) = count.split(q);
+        match (rest.is_zero(), count.as_constant(), q.as_constant()) {
+            (true, _, _) => Some(&quotient - &Dim::one()),
+            (_, Some(count), Some(q)) if q > 0 => Some(Dim::constant((count - 1).div_euclid(q))),
             _ => None,
         }
     }

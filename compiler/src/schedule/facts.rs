@@ -28,6 +28,7 @@ pub(super) struct Fact {
 #[derive(Default)]
 pub(super) struct Facts {
     of: HashMap<Value, Fact>,
+    inside: HashMap<Value, BTreeSet<Value>>,
     /// Values that must be in memory, so that no kernel needs too many buffers.
     pub forced: HashSet<Value>,
 }
@@ -82,8 +83,15 @@ impl Facts {
             let widest = node.operands.iter().copied().max_by_key(|value| (self.of(*value).leaves.len(), *value));
             let Some(widest) = widest.filter(|value| self.of(*value).leaves.len() > 1) else { return };
             self.forced.insert(widest);
+            self.inside.insert(widest, self.of(widest).leaves);
             self.of.insert(widest, leaf(widest));
         }
+    }
+
+    /// What a kernel that stores all of `roots` reads, at most.
+    pub fn read_by(&self, roots: &[Value]) -> BTreeSet<Value> {
+        let inside = |root: &Value| self.inside.get(root).cloned().unwrap_or_else(|| self.of(*root).leaves);
+        roots.iter().flat_map(inside).collect()
     }
 
     /// What several values need together.

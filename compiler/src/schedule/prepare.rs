@@ -1,6 +1,7 @@
 //! Rewrites of the tensor IR before scheduling, all of them exact but for the order of sums:
 //!
 //! * rules become their forward bodies, `stop` disappears;
+//! * a permuted product is computed in the order it is wanted in;
 //! * products of bf16 and f16 are computed in f32 where the micro-kernel wants that;
 //! * large folds with few results are cut in two, so that several threads share them. The cut depends on shapes only.
 
@@ -22,14 +23,27 @@ const THREADS: i64 = 256;
 pub(super) fn prepare(function: &Function, target: &Target, guess: &Guess) -> Function {
     let mut function = function.clone();
     let body = std::mem::take(&mut function.body);
-    let mut task = Prepare { function, alias: HashMap::new(), target, guess: guess.clone() };
+    let uses = uses(&body);
+    let mut task = Prepare { function, alias: HashMap::new(), uses, target, guess: guess.clone() };
     let body = task.block(body);
     Function { body, ..task.function }
+}
+
+/// How often each value is used.
+fn uses(block: &Block) -> HashMap<Value, usize> {
+    let mut found: HashMap<Value, usize> = HashMap::new();
+    block.results.iter().for_each(|value| *found.entry(*value).or_default() += 1);
+    block.visit(&mut |node| {
+        let inner = node.blocks.iter().flat_map(|block| &block.results);
+        node.operands.iter().chain(inner).for_each(|value| *found.entry(*value).or_default() += 1);
+    });
+    found
 }
 
 struct Prepare<'p> {
     function: Function,
     alias: HashMap<Value, Value>,
+    uses: HashMap<Value, usize>,
     target: &'p Target,
     guess: Guess,
 }
@@ -60,6 +74,7 @@ impl Prepare<'_> {
             Op::Stop(_) => self.rename(node.results[0], node.operands[0]),
             Op::Reduce(op) => self.reduce(op, node, out),
             Op::Contract(op) => self.contract(op, node, out),
+            Op::Permute(op) => self.permute(op, node, out),
             op => {
                 if let Op::Loop(op) = &op {
                     self.guess.counter(&op.counter, &op.count);
@@ -100,6 +115,18 @@ impl Prepare<'_> {
             let product = b.apply(op, &wide);
             b.cast(product, dtype)
         });
+    }
+
+    /// A permutation that alone reads a product is made by it.
+    fn permute(&mut self, op: ops::Permute, node: Node, out: &mut Vec<Node>) {
+        let operand = node.operands[0];
+        let made = out.iter_mut().find(|made| made.results.contains(&operand));
+        let Some(Node { op: Op::Contract(product), results, .. }) = made.filter(|_| self.uses.get(&operand) == Some(&1))
+        else {
+            return out.push(node);
+        };
+        product.out = op.axes.iter().map(|axis| product.out[*axis]).collect();
+        *results = node.results;
     }
 
     fn reduce(&mut self, op: Reduce, node: Node, out: &mut Vec<Node>) {

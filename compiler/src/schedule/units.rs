@@ -9,10 +9,12 @@ use super::expand::{At, Class, Domains, Expander, Expansion, Point, internal};
 use super::facts::Facts;
 use super::graph::Def;
 use super::home::Home;
+use super::index::tidy;
 use super::sizes::Guess;
 use nnc_base::Diagnostic;
 use nnc_ir::graph::Node;
 use nnc_ir::ops::Op;
+use nnc_ir::plan::PlaceId;
 use nnc_ir::{Dim, Ranges, Symbol, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -384,15 +386,19 @@ impl<'s, 'f> Planner<'s, 'f> {
         Ok(left)
     }
 
-    /// Whether the element is one of another value at an index without data, guards, floors or mods of counters.
+    /// Whether the element is one of another value, at an offset that is linear in the counters.
     fn is_regular(&mut self, value: Value, demand: &Demand) -> Result<bool, Diagnostic> {
         let (Some(at), Some(group)) = (&demand.at, self.as_group(demand.unit)) else { return Ok(false) };
         let mut ranges = group.ranges.clone();
-        let expansion = self.around.expander.expand(value, at, &group.domains, &mut ranges)?;
-        let Expansion::View { operand: (_, index), guards, .. } = expansion else { return Ok(false) };
+        let expander = self.around.expander;
+        let expansion = expander.expand(value, at, &group.domains, &mut ranges)?;
+        let Expansion::View { operand: (below, index), guards, .. } = expansion else { return Ok(false) };
+        let home = self.around.homes.get(&below).cloned();
+        let home = home.unwrap_or_else(|| Home::whole(PlaceId(0), expander.graph.shape(below)));
+        let offset = tidy(&home.at(&index), &ranges);
         let counters: Vec<Symbol> = at.iter().flat_map(Dim::symbols).collect();
-        let linear = |dim: &Dim| counters.iter().all(|counter| is_linear(dim, counter, &counters));
-        Ok(guards.is_empty() && index.iter().all(linear))
+        let linear = counters.iter().all(|counter| is_linear(&offset, counter, &counters));
+        Ok(guards.is_empty() && linear)
     }
 
     /// Whether a unit reads `value` at one index only, without guards.
@@ -446,7 +452,7 @@ impl<'s, 'f> Planner<'s, 'f> {
         let Some(group) = self.as_group(unit) else { return false };
         let roots: Vec<Value> = group.roots.iter().map(|root| root.value).chain([value]).collect();
         let limit = self.around.expander.target.max_buffers;
-        self.around.facts.union(&roots).len() + roots.len() <= limit
+        self.around.facts.read_by(&roots).len() + roots.len() <= limit
     }
 
     /// Gives `value` memory, and a group that computes it.
