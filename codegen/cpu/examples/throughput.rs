@@ -69,7 +69,7 @@ fn relu() -> Kernel {
 }
 
 fn gelu() -> Kernel {
-    let inner = apply(Scalar::Erf, [apply(Scalar::Mul, [x(), constant(0.707_106_78)])]);
+    let inner = apply(Scalar::Erf, [apply(Scalar::Mul, [x(), constant(std::f64::consts::FRAC_1_SQRT_2)])]);
     let half = apply(Scalar::Mul, [x(), constant(0.5)]);
     let value = apply(Scalar::Mul, [half, apply(Scalar::Add, [inner, constant(1.0)])]);
     rows("gelu", vec![vector(vec![store(1, at(), value)])])
