@@ -372,9 +372,11 @@ impl Dim {
         for (monomial, coefficient) in self.terms() {
             for (place, atom) in monomial.iter().enumerate() {
                 let mut bounds = atom.bounds(coefficient).unwrap_or_default();
-                bounds.extend(atom.highest(ranges).filter(|_| coefficient < 0).map(|high| {
-                    &Dim::constant(coefficient) * &high
-                }));
+                bounds.extend(
+                    atom.highest(ranges)
+                        .filter(|_| coefficient < 0)
+                        .map(|high| &Dim::constant(coefficient) * &high),
+                );
                 if bounds.is_empty() {
                     continue;
                 }
@@ -446,7 +448,30 @@ impl Dim {
             }
             result = &result + &factor;
         }
-        result
+        result.recombine()
+    }
+
+    /// Replaces `q * floor(p, q) + mod(p, q)` by `p`, as long as there are such terms.
+    fn recombine(self) -> Dim {
+        let whole = self.terms().find_map(|(monomial, c)| self.without_remainder(monomial, c));
+        match whole {
+            Some(whole) => whole.recombine(),
+            None => self,
+        }
+    }
+
+    /// The dim without this term, if that is a remainder whose quotient is there too.
+    fn without_remainder(&self, monomial: &Monomial, coefficient: i64) -> Option<Dim> {
+        let (place, p, q) = monomial.iter().enumerate().find_map(|(place, atom)| match atom {
+            Atom::Mod(p, q) => Some((place, p, q)),
+            _ => None,
+        })?;
+        let mut cofactor = monomial.clone();
+        cofactor.remove(place);
+        let cofactor = Dim::term(&cofactor, coefficient);
+        let quotient = &cofactor * &(&**q * &Dim::atom(Atom::Floor(p.clone(), q.clone())));
+        let is_there = quotient.terms().all(|(monomial, c)| self.terms.get(monomial) == Some(&c));
+        is_there.then(|| &(&(self - &Dim::term(monomial, coefficient)) - &quotient) + &(&cofactor * p))
     }
 
     /// The value, once every symbol has one. `None` if a symbol is unknown, a divisor is not positive or it overflows.
@@ -706,6 +731,17 @@ mod tests {
             assert_eq!(p.floor_div(&q).evaluate(&value), Some(whole.div_euclid(4)));
             assert_eq!(p.modulo(&q).evaluate(&value), Some(whole.rem_euclid(4)));
         }
+    }
+
+    #[test]
+    fn quotient_and_remainder_make_the_whole() {
+        let ranges = Ranges::new();
+        let (place, b, c) = (s("x") + s("y"), s("b"), s("c"));
+        let inner = place.modulo(&(&b * &c));
+        let outer = place.floor_div(&(&b * &c));
+        let index = outer * (&b * &c) + inner.floor_div(&c) * &c + inner.modulo(&c);
+        assert_ne!(index, place);
+        assert_eq!(index.simplify(&ranges), place);
     }
 
     #[test]

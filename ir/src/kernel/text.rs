@@ -249,7 +249,7 @@ fn read_statement(reader: &mut Reader) -> Result<Statement, ParseError> {
             Ok(Statement::Guard { dim, bound, body: read_body(reader)? })
         }
         "gemm" => read_gemm(reader),
-        word => Err(reader.error(format!("`{word}` is no statement"))),
+        word => Err(reader.error_before(format!("`{word}` is no statement"))),
     }
 }
 

@@ -39,7 +39,7 @@ impl Operation for Cast {
         vec![
             Example::new(Cast { dtype: DType::I32 }, &numbers, &[&[1.0, -1.0, 2147483647.0, 0.0]]),
             Example::new(Cast { dtype: DType::Bool }, &numbers, &[&[1.0, 1.0, 1.0, 0.0]]),
-            Example::new(Cast { dtype: DType::F64 }, &numbers, &[&[1.7, -1.7, 3e9, 0.0]]),
+            Example::new(Cast { dtype: DType::F64 }, &[(&[2], &[1.5, -2.0])], &[&[1.5, -2.0]]),
             Example::new(Cast { dtype: DType::U8 }, &[(&[2], &[257.0, -1.0])], &[&[1.0, 255.0]])
                 .with(0, DType::I32),
         ]

@@ -351,7 +351,7 @@ macro_rules! operations {
                     open.close(reader)?;
                     return Ok(Op::$op($op { $($($field),*)? }));
                 })*
-                Err(reader.error(format!("`{name}` is no operation")))
+                Err(reader.error_before(format!("`{name}` is no operation")))
             }
 
             /// Calls `visit` on every size among the attributes.

@@ -89,7 +89,9 @@ impl Parser<'_> {
         while self.reader.sees_use() {
             let number = self.reader.value()?;
             let value = self.names.get(&number).copied();
-            values.push(value.ok_or_else(|| self.reader.error(format!("%{number} is not defined before")))?);
+            values.push(
+                value.ok_or_else(|| self.reader.error_before(format!("%{number} is not defined before")))?,
+            );
             if !self.reader.accept(",") {
                 break;
             }
@@ -127,7 +129,9 @@ impl Parser<'_> {
         self.reader.expect("=")?;
         let name = self.reader.word()?;
         let op = Op::read_fields(&name, self.reader)?;
+        self.reader.expect("(")?;
         let operands = self.uses()?;
+        self.reader.expect(")")?;
         let mut blocks = Vec::new();
         while self.reader.sees("(") {
             blocks.push(self.nested_block()?);

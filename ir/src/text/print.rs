@@ -80,7 +80,7 @@ impl Printer<'_> {
 
     fn uses(&mut self, values: &[Value]) {
         for (place, value) in values.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { " " };
+            let comma = if place > 0 { ", " } else { "" };
             // A value that is not in scope prints beyond all others: the parser refuses it as the verifier does.
             let number = self.numbers.get(value).copied().unwrap_or(u32::MAX as usize);
             *self.out += &format!("{comma}%{number}");
@@ -94,7 +94,7 @@ impl Printer<'_> {
         self.margin += 1;
         block.nodes.iter().for_each(|node| self.node(node));
         self.line();
-        *self.out += "yield";
+        *self.out += "yield ";
         self.uses(&block.results);
         self.margin -= 1;
         self.line();
@@ -103,13 +103,13 @@ impl Printer<'_> {
 
     fn node(&mut self, node: &Node) {
         self.line();
-        // Bodies come first in number: results are not in scope of them.
         let mut head = String::new();
         head += node.op.name();
         node.op.write_fields(&mut head);
         let results = self.results(&node.results);
-        *self.out += &format!("{results} = {head}");
+        *self.out += &format!("{results} = {head}(");
         self.uses(&node.operands);
+        *self.out += ")";
         for block in &node.blocks {
             *self.out += " ";
             self.block(block);

@@ -21,7 +21,16 @@ impl Reader {
 
     /// An error at the next word.
     pub fn error(&self, message: impl Into<String>) -> ParseError {
-        let place = self.tokens.get(self.at).or(self.tokens.last());
+        self.error_at(self.at, message)
+    }
+
+    /// An error at the word that was taken last.
+    pub fn error_before(&self, message: impl Into<String>) -> ParseError {
+        self.error_at(self.at.saturating_sub(1), message)
+    }
+
+    fn error_at(&self, at: usize, message: impl Into<String>) -> ParseError {
+        let place = self.tokens.get(at).or(self.tokens.last());
         let (line, column) = place.map_or((1, 1), |place| (place.line, place.column));
         ParseError { line, column, message: message.into() }
     }
