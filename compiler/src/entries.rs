@@ -553,7 +553,7 @@ impl<'p> Task<'p> {
             outputs: done.outputs.into_iter().map(remap).collect(),
             function: done.function,
         };
-        init_entry(&mut self.built.module, &entry, &starts);
+        self.diagnostics.extend(init_entry(&mut self.built.module, &entry, &starts));
         self.built.module.entries.push(entry);
     }
 

@@ -93,8 +93,8 @@ fn line(rest: &str) -> usize {
 }
 
 fn quoted(rest: &str) -> usize {
-    let end = line(rest);
-    rest[1..end].find('"').map_or(end, |quote| quote + 2)
+    let end = rest[1..].find(['"', '\n', '\r']).map_or(rest.len(), |end| end + 1);
+    end + rest[end..].starts_with('"') as usize
 }
 
 fn word(rest: &str, fresh: bool) -> (TokenKind, usize) {

@@ -216,9 +216,8 @@ fn every_program_without_one_token_is_read() {
 fn timed(name: &str, text: &str) {
     let start = Instant::now();
     let errors = read(text).errors;
-    eprintln!("{name:?} {:?}", start.elapsed());
     assert!(errors.len() <= MAX_ERRORS);
-    assert!(start.elapsed() < Duration::from_secs(20), "{name}: {:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(10), "{name}: {:?}", start.elapsed());
 }
 
 #[test]
@@ -264,8 +263,8 @@ fn the_largest_texts_are_read_in_bounded_time() {
         "f(\nlet a = 2\n",
     ];
     for unit in units {
-        timed(unit, &unit.repeat(MAX_BYTES / 8 / unit.len()));
-        timed(unit, &format!("block A() {{\n{}\n}}", unit.repeat(MAX_BYTES / 8 / unit.len())));
+        timed(unit, &unit.repeat(MAX_BYTES / 64 / unit.len()));
+        timed(unit, &format!("block A() {{\n{}\n}}", unit.repeat(MAX_BYTES / 64 / unit.len())));
     }
     timed("(", &"(".repeat(MAX_BYTES));
 }

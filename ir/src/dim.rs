@@ -335,21 +335,24 @@ impl Dim {
 
     /// A proved lower bound, if one is found.
     pub fn lower_bound(&self, ranges: &Ranges) -> Option<i64> {
-        self.lower(ranges, ranges.order.len(), 24)
+        self.lower(ranges, ranges.order.len(), 8)
     }
 
-    /// A lower bound once the symbols from `left` on are gone; tries `effort` replacements of atoms at most.
-    fn lower(&self, ranges: &Ranges, left: usize, effort: usize) -> Option<i64> {
-        let alternatives = if effort == 0 { Vec::new() } else { self.lower_by_atom(ranges) };
-        let better = alternatives.iter().filter_map(|dim| dim.lower(ranges, left, effort / 2)).max();
-        if better.is_some() {
-            return better;
+    /// A lower bound once the symbols from `left` on are gone. Atoms are replaced before the symbols that they may
+    /// mention, `replacements` of them at most.
+    fn lower(&self, ranges: &Ranges, left: usize, replacements: usize) -> Option<i64> {
+        if replacements > 0 {
+            let alternatives = self.lower_by_atom(ranges);
+            if !alternatives.is_empty() {
+                let bounds = alternatives.iter().map(|dim| dim.lower(ranges, left, replacements - 1));
+                return bounds.flatten().max();
+            }
         }
         let Some(symbol) = left.checked_sub(1).map(|place| &ranges.order[place]) else {
             return self.lower_without_symbols(ranges);
         };
         let (min, max) = ranges.get(symbol)?;
-        self.bound_symbol(symbol, min, max.as_ref())?.lower(ranges, left - 1, effort)
+        self.bound_symbol(symbol, (min, max.as_ref()), ranges)?.lower(ranges, left - 1, replacements)
     }
 
     fn lower_without_symbols(&self, ranges: &Ranges) -> Option<i64> {
@@ -401,10 +404,21 @@ impl Dim {
     }
 
     /// Replaces `symbol` by the bound that makes each term smallest.
-    fn bound_symbol(&self, symbol: &Symbol, min: &Dim, max: Option<&Dim>) -> Option<Dim> {
+    fn bound_symbol(
+        &self,
+        symbol: &Symbol,
+        (min, max): (&Dim, Option<&Dim>),
+        ranges: &Ranges,
+    ) -> Option<Dim> {
         let mut result = Dim::zero();
         for (monomial, coefficient) in self.terms() {
             let mut factor = Dim::constant(coefficient);
+            let is_symbol = |atom: &Atom| matches!(atom, Atom::Symbol(s) if s == symbol);
+            // The smaller factor makes the smaller product only if the other factors are not negative.
+            let others = || monomial.iter().filter(|atom| monomial.len() > 1 || !is_symbol(atom));
+            if monomial.iter().any(is_symbol) && !others().all(|atom| atom_is_natural(atom, ranges)) {
+                return None;
+            }
             for atom in monomial {
                 let replaced = match atom {
                     Atom::Symbol(s) if s == symbol && coefficient > 0 => min.clone(),

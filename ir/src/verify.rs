@@ -210,11 +210,10 @@ impl Check {
             Op::Loop(op) => Some(op.counter.clone()),
             _ => None,
         };
-        if let Some(counter) = &counter {
-            if !is_word(&counter.0) || !self.symbols.insert(counter.clone()) {
-                self.report(Law::Symbols, format!("the counter `{counter}` is no name, or is taken"));
-                return false;
-            }
+        let taken = |counter: &&Symbol| !is_word(&counter.0) || !self.symbols.insert((*counter).clone());
+        if let Some(counter) = counter.as_ref().filter(taken) {
+            self.report(Law::Symbols, format!("the counter `{counter}` is no name, or is taken"));
+            return false;
         }
         // Not lazy: every body is looked at.
         let sound = node.blocks.iter().filter(|block| !self.block(function, block)).count() == 0;

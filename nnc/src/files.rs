@@ -1,17 +1,59 @@
-//! The compiler's world on a real machine: local modules are files beside the program.
+//! The compiler's world on a real machine: local modules are files beside the program, data are opened by the runtime.
 
-use nnc_compiler::world::{DataInfo, DataSource, World};
+use nnc_compiler::world::{DataField, DataInfo, DataSource, Plain, World};
+use nnc_runtime::data::{self, DataError, DataSpec, Dataset, Value};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Files beside a program.
+/// Files beside a program, and fields that the command line gives.
+#[derive(Clone, Debug, Default)]
 pub struct Files {
     folder: PathBuf,
+    data: BTreeMap<String, PathBuf>,
 }
 
 impl Files {
     /// The folder `program` lies in.
     pub fn beside(program: &Path) -> Files {
-        Files { folder: program.parent().unwrap_or(Path::new("")).to_path_buf() }
+        Files { folder: program.parent().unwrap_or(Path::new("")).to_path_buf(), data: BTreeMap::new() }
+    }
+
+    /// With `field=PATH` from the command line.
+    pub fn with_data(mut self, fields: &[String]) -> Result<Files, String> {
+        for field in fields {
+            let (name, path) =
+                field.split_once('=').ok_or_else(|| format!("`{field}` is not `field=PATH`"))?;
+            self.data.insert(name.to_string(), PathBuf::from(path));
+        }
+        Ok(self)
+    }
+
+    /// Opens a data source. What it names is relative to the program.
+    pub fn open(&self, source: &DataSource, held_out: Option<f64>) -> Result<Box<dyn Dataset>, DataError> {
+        data::open(&self.spec(source, held_out), &self.data)
+    }
+
+    /// The source as the readers take it.
+    pub fn spec(&self, source: &DataSource, held_out: Option<f64>) -> DataSpec {
+        let path = self.folder.join(&source.source).display().to_string();
+        let mut spec = DataSpec::new(source.kind.clone(), path);
+        for (name, value) in &source.options {
+            spec = spec.with(name, plain(value));
+        }
+        if let Some(share) = held_out.filter(|_| !source.options.contains_key("held_out")) {
+            spec = spec.with("held_out", Value::Real(share));
+        }
+        spec
+    }
+}
+
+fn plain(value: &Plain) -> Value {
+    match value {
+        Plain::Int(n) => Value::Int(*n),
+        Plain::Real(x) => Value::Real(*x),
+        Plain::Bool(b) => Value::Bool(*b),
+        Plain::Text(text) => Value::Text(text.clone()),
+        Plain::List(items) => Value::List(items.iter().map(plain).collect()),
     }
 }
 
@@ -20,7 +62,13 @@ impl World for Files {
         std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string())
     }
 
-    fn data(&self, _: &DataSource) -> Option<DataInfo> {
-        None
+    fn data(&self, source: &DataSource) -> Option<DataInfo> {
+        let dataset = self.open(source, None).ok()?;
+        let field = |f: &data::Field| DataField {
+            name: f.name.clone(),
+            dtype: f.dtype,
+            shape: f.sample_shape.clone(),
+        };
+        Some(DataInfo { fields: dataset.fields().iter().map(field).collect(), samples: dataset.len() })
     }
 }

@@ -1,11 +1,13 @@
 //! The command line: `nnc check`, `nnc fmt`, `nnc build --emit graph`, `nnc explain`, `nnc doctor`.
 
 mod files;
+mod pipeline;
 mod report;
+mod running;
 
 use clap::{Parser, Subcommand};
 use files::Files;
-use nnc_compiler::entries::{Built, Overrides, build};
+use nnc_compiler::entries::Built;
 use nnc_compiler::program::{self, Program};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -46,10 +48,16 @@ enum Command {
         /// Settings of the model, `name=value`.
         #[arg(long = "param")]
         params: Vec<String>,
-        /// What to print; kernels and plans are not built yet.
-        #[arg(long, value_parser = ["graph"])]
+        /// What to print instead of the summary.
+        #[arg(long, value_parser = ["graph", "kernels", "notes"])]
         emit: Option<String>,
     },
+    /// Train a program on this processor.
+    Train(running::Train),
+    /// Evaluate weights on the held-out part of the data.
+    Eval(running::Eval),
+    /// Write text from a trained model of characters.
+    Generate(running::Generate),
     /// Explain the code of an error.
     Explain {
         /// The code, such as `dim::mismatch`.
@@ -73,60 +81,28 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Check { file, params, json } => check(&file, &params, json),
         Command::Fmt { file, check } => format(&file, check),
-        Command::Build { file, params, emit } => build_file(&file, &params, emit.is_some()),
+        Command::Build { file, params, emit } => build_file(&file, &params, emit.as_deref()),
+        Command::Train(arguments) => running::train(&arguments),
+        Command::Eval(arguments) => running::eval(&arguments),
+        Command::Generate(arguments) => running::generate(&arguments),
         Command::Explain { code } => explain(&code),
         Command::Doctor => doctor(),
     }
 }
 
-fn read(file: &Path) -> Option<String> {
-    match std::fs::read_to_string(file) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            eprintln!("error: cannot read `{}`: {error}", file.display());
-            None
-        }
-    }
-}
-
-fn overrides(params: &[String]) -> Result<Overrides, String> {
-    let pair = |text: &String| {
-        let (name, value) = text.split_once('=').ok_or_else(|| format!("`{text}` is not `name=value`"))?;
-        Ok((name.to_string(), value.to_string()))
-    };
-    let params = params.iter().map(pair).collect::<Result<_, String>>()?;
-    Ok(Overrides { params, ..Overrides::default() })
-}
-
 fn compile(file: &Path, params: &[String], json: bool) -> Result<(Program, Built), ExitCode> {
-    let text = read(file).ok_or(ExitCode::FAILURE)?;
-    let overrides = overrides(params).map_err(|reason| {
-        eprintln!("error: {reason}");
-        ExitCode::FAILURE
-    })?;
-    let world = Files::beside(file);
-    let program = program::load(&file.display().to_string(), &text, &world);
-    match build(&program, &overrides, &world) {
-        Ok(built) => Ok((program, built)),
-        Err(found) => {
-            report::print(&program, &found, json);
-            Err(ExitCode::FAILURE)
-        }
-    }
+    pipeline::build(file, params, None, &Files::beside(file), json)
 }
 
 fn check(file: &Path, params: &[String], json: bool) -> ExitCode {
     match compile(file, params, json) {
-        Ok((program, built)) => {
-            report::print(&program, &built.warnings, json);
-            ExitCode::SUCCESS
-        }
+        Ok(_) => ExitCode::SUCCESS,
         Err(code) => code,
     }
 }
 
 fn format(file: &Path, check: bool) -> ExitCode {
-    let Some(text) = read(file) else { return ExitCode::FAILURE };
+    let Some(text) = pipeline::read(file) else { return ExitCode::FAILURE };
     match nnc_grammar::format(&text) {
         Ok(formatted) if formatted == text => ExitCode::SUCCESS,
         Ok(_) if check => {
@@ -148,16 +124,27 @@ fn format(file: &Path, check: bool) -> ExitCode {
     }
 }
 
-fn build_file(file: &Path, params: &[String], emit: bool) -> ExitCode {
+fn build_file(file: &Path, params: &[String], emit: Option<&str>) -> ExitCode {
     let (_, built) = match compile(file, params, false) {
         Ok(found) => found,
         Err(code) => return code,
     };
-    if emit {
+    if emit == Some("graph") {
         println!("{}", nnc_ir::text::print(&built.module));
         return ExitCode::SUCCESS;
     }
-    report::summary(&built);
+    let compiled = match pipeline::compile(built) {
+        Ok(compiled) => compiled,
+        Err(code) => return code,
+    };
+    match emit {
+        Some("kernels") => compiled.plan.kernels.iter().for_each(|k| println!("{k}")),
+        Some(_) => compiled.plan.entries.iter().for_each(|entry| {
+            println!("entry {}", entry.name);
+            entry.notes.iter().for_each(|note| println!("  {note}"));
+        }),
+        None => report::summary(&compiled),
+    }
     ExitCode::SUCCESS
 }
 

@@ -1,10 +1,11 @@
 //! What people and machines are told: findings with their source, a summary of what was built, explanations.
 
+use crate::pipeline::Compiled;
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use nnc_base::{Diagnostic, Severity};
-use nnc_compiler::entries::Built;
 use nnc_compiler::program::Program;
 use nnc_ir::graph::SlotKind;
+use nnc_ir::plan::Step;
 
 /// Prints findings: pictures for people on standard error, JSON lines on standard output.
 pub fn print(program: &Program, found: &[Diagnostic], json: bool) {
@@ -78,18 +79,41 @@ fn picture(program: &Program, diagnostic: &Diagnostic) -> String {
     }
 }
 
-/// Parameters and entries.
-pub fn summary(built: &Built) {
+/// Parameters, entries, kernels.
+pub fn summary(compiled: &Compiled) {
     let mut total = 0;
-    for slot in built.module.slots.iter().filter(|slot| slot.kind == SlotKind::Weight) {
+    for slot in compiled.plan.slots.iter().filter(|slot| slot.kind == SlotKind::Weight) {
         let size = slot.ty.size();
         total += size.as_constant().unwrap_or(0);
         println!("  {:<48} {}", slot.path, slot.ty);
     }
     println!("{total} parameters");
-    for entry in &built.module.entries {
-        println!("  entry {:<12} {} inputs, {} outputs", entry.name, entry.inputs.len(), entry.outputs.len());
+    for entry in &compiled.plan.entries {
+        let launches = launches(&entry.steps);
+        println!(
+            "  entry {:<12} {} inputs, {} outputs, {launches} launches",
+            entry.name,
+            entry.inputs.len(),
+            entry.outputs.len()
+        );
     }
+    let bytes: usize = compiled.code.iter().map(Vec::len).sum();
+    println!(
+        "{} kernels, {bytes} bytes of code, built in {:.0} ms",
+        compiled.code.len(),
+        compiled.seconds * 1e3
+    );
+}
+
+/// Launches in the text of the steps; a loop's body counts once.
+fn launches(steps: &[Step]) -> usize {
+    let one = |step: &Step| match step {
+        Step::Launch { .. } => 1,
+        Step::Loop { body, .. } => launches(body),
+        Step::If { then, otherwise, .. } => launches(then) + launches(otherwise),
+        Step::Copy { .. } => 0,
+    };
+    steps.iter().map(one).sum()
 }
 
 const EXPLANATIONS: &[(&str, &str)] = &[

@@ -75,7 +75,12 @@ impl<'s> Scheduler<'s> {
         Ok(steps)
     }
 
-    fn unit(&mut self, units: &Units<'s>, settled: &Settled, kind: &Kind<'s>) -> Result<Vec<Step>, Diagnostic> {
+    fn unit(
+        &mut self,
+        units: &Units<'s>,
+        settled: &Settled,
+        kind: &Kind<'s>,
+    ) -> Result<Vec<Step>, Diagnostic> {
         match kind {
             Kind::Group(group) => Ok(self.group(units, settled, group)?.into_iter().collect()),
             Kind::Node(node) => match &node.op {
@@ -124,7 +129,11 @@ impl<'s> Scheduler<'s> {
 
     fn group_name(&self, group: &Group) -> String {
         let mut names: Vec<String> = Vec::new();
-        let values = group.anchor.iter().map(|(value, _)| *value).chain(group.roots.iter().rev().map(|root| root.value));
+        let values = group
+            .anchor
+            .iter()
+            .map(|(value, _)| *value)
+            .chain(group.roots.iter().rev().map(|root| root.value));
         for name in values.map(|value| self.graph.name(value)) {
             if !names.contains(&name) {
                 names.push(name);
@@ -220,14 +229,19 @@ impl<'s> Scheduler<'s> {
         let mut results: Vec<(Value, Home)> = Vec::new();
         let mut collected: HashSet<usize> = HashSet::new();
         for place in 0..op.carried {
-            let carry: &Carry =
-                settled.carries.get(&node.results[place]).ok_or_else(|| internal("a carried value has no place"))?;
+            let carry: &Carry = settled
+                .carries
+                .get(&node.results[place])
+                .ok_or_else(|| internal("a carried value has no place"))?;
             self.homes.insert(body.params[place], carry.before.clone());
             results.push((body.results[place], carry.after.clone()));
             collected.extend(&carry.collected);
         }
         for number in (op.carried..body.results.len()).filter(|number| !collected.contains(number)) {
-            let stack = self.homes.get(&node.results[number]).ok_or_else(|| internal("a collected value has no place"))?;
+            let stack = self
+                .homes
+                .get(&node.results[number])
+                .ok_or_else(|| internal("a collected value has no place"))?;
             results.push((body.results[number], stack.part(&turn)));
         }
         for place in op.carried..node.operands.len() {
@@ -262,7 +276,11 @@ impl<'s> Scheduler<'s> {
         for block in &node.blocks {
             let mut results = Vec::new();
             for (value, result) in block.results.iter().zip(&node.results) {
-                let home = self.homes.get(result).cloned().ok_or_else(|| internal("a branch's result has no place"))?;
+                let home = self
+                    .homes
+                    .get(result)
+                    .cloned()
+                    .ok_or_else(|| internal("a branch's result has no place"))?;
                 results.push((*value, home));
             }
             bodies.push(self.block(&block.nodes, &results)?);

@@ -36,9 +36,9 @@ fn one(statement: &Statement, guess: &mut Guess, unit: f64) -> f64 {
         }
         Statement::Guard { body, .. } => unit + statements(body, guess, unit),
         Statement::Let(_, value) => unit * expr(value),
-        Statement::Accumulate { value, .. } | Statement::Store { value, .. } | Statement::Index { value, .. } => {
-            unit * (1.0 + expr(value))
-        }
+        Statement::Accumulate { value, .. }
+        | Statement::Store { value, .. }
+        | Statement::Index { value, .. } => unit * (1.0 + expr(value)),
         Statement::Fold { .. } => unit,
         Statement::Gemm(gemm) => product(gemm, guess),
     }

@@ -92,7 +92,8 @@ impl Domains {
 
     /// Counters for `extents`, none of which occurs in `at`.
     fn counters(&self, extents: &[Dim], at: &[Dim]) -> Vec<Symbol> {
-        let clashes = |symbols: &[Symbol]| at.iter().any(|dim| dim.symbols().iter().any(|s| symbols.contains(s)));
+        let clashes =
+            |symbols: &[Symbol]| at.iter().any(|dim| dim.symbols().iter().any(|s| symbols.contains(s)));
         if let Some((_, symbols)) = self.known.iter().find(|(known, _)| known == extents) {
             if !clashes(symbols) {
                 return symbols.clone();
@@ -130,7 +131,10 @@ impl<'f> Expander<'f> {
             Op::Loop(_) | Op::If(_) | Op::Rule(_) => Class::Structure,
             Op::Scatter(_) | Op::Insert(_) | Op::Scan(_) | Op::Sort(_) | Op::TopK(_) => Class::Special,
             Op::Solve(_) | Op::Cholesky(_) | Op::Table(_) => Class::Special,
-            Op::Reduce(op) => self.short(&self.reduced(node.operands[0], &op.axes), self.longest_unrolled(node.operands[0], &op.axes)),
+            Op::Reduce(op) => self.short(
+                &self.reduced(node.operands[0], &op.axes),
+                self.longest_unrolled(node.operands[0], &op.axes),
+            ),
             Op::FoldWindow(op) => {
                 let size = self.graph.shape(node.operands[0])[op.axis + 1].clone();
                 self.short(&[size], 16)
@@ -225,20 +229,37 @@ impl<'f> Expander<'f> {
             Lowered::View { index, guards, otherwise } => {
                 let simple = |dim: &Dim| dim.simplify(ranges);
                 let guards = guards.iter().map(|(dim, bound)| (simple(dim), simple(bound))).collect();
-                Expansion::View { operand: (operand(0), index.iter().map(simple).collect()), guards, otherwise }
+                Expansion::View {
+                    operand: (operand(0), index.iter().map(simple).collect()),
+                    guards,
+                    otherwise,
+                }
             }
             Lowered::Source(expr) => Expansion::Source(expr, node.operands.clone()),
             Lowered::Reduce(fold, axes) => {
                 Expansion::Fold(self.reduce(value, fold, &axes, operand(0), at, domains, ranges))
             }
             Lowered::Contract => self.contract(value, &node.op, &node.operands, at, domains, ranges),
-            Lowered::Gather { axis, batch } => self.gather(node.operands[0], operand(1), axis, batch, at, ranges),
+            Lowered::Gather { axis, batch } => {
+                self.gather(node.operands[0], operand(1), axis, batch, at, ranges)
+            }
             Lowered::Kernel | Lowered::Structure => Expansion::Opaque,
-            Lowered::Host(why) => return Err(unsupported(node.span, format!("`{}` runs on the host only: {why}", node.op.name()))),
+            Lowered::Host(why) => {
+                return Err(unsupported(
+                    node.span,
+                    format!("`{}` runs on the host only: {why}", node.op.name()),
+                ));
+            }
         })
     }
 
-    fn domain(&self, extents: Vec<Dim>, at: &[Dim], domains: &Domains, ranges: &mut Ranges) -> (Vec<(Symbol, Dim)>, At) {
+    fn domain(
+        &self,
+        extents: Vec<Dim>,
+        at: &[Dim],
+        domains: &Domains,
+        ranges: &mut Ranges,
+    ) -> (Vec<(Symbol, Dim)>, At) {
         let real: Vec<Dim> = extents.iter().filter(|dim| !dim.is_one()).cloned().collect();
         let mut counters = domains.counters(&real, at).into_iter();
         let (mut domain, mut index) = (Vec::new(), Vec::new());
@@ -271,7 +292,9 @@ impl<'f> Expander<'f> {
         let (domain, inner) = self.domain(self.reduced(operand, &axes), at, domains, ranges);
         let (mut kept, mut inner) = (at.iter(), inner.into_iter());
         let index = (0..self.graph.shape(operand).len())
-            .map(|axis| if axes.contains(&axis) { inner.next() } else { kept.next().cloned() }.unwrap_or_default())
+            .map(|axis| {
+                if axes.contains(&axis) { inner.next() } else { kept.next().cloned() }.unwrap_or_default()
+            })
             .collect();
         let unrolled = self.class(value) == Class::Light;
         Sweep { fold, domain, guards: Vec::new(), factors: vec![(operand, index)], unrolled }
@@ -293,7 +316,8 @@ impl<'f> Expander<'f> {
         let (domain, inner) = self.domain(sizes, at, domains, ranges);
         let index: BTreeMap<u32, &Dim> =
             op.out.iter().copied().zip(at).chain(letters.iter().copied().zip(&inner)).collect();
-        let side = |own: &[u32], value: Value| (value, own.iter().map(|letter| index[letter].clone()).collect());
+        let side =
+            |own: &[u32], value: Value| (value, own.iter().map(|letter| index[letter].clone()).collect());
         let factors = vec![side(&op.lhs, operands[0]), side(&op.rhs, operands[1])];
         if letters.is_empty() {
             return Expansion::Map(Scalar::Mul, factors);
@@ -303,7 +327,14 @@ impl<'f> Expander<'f> {
     }
 
     /// Element `p` of an overlap-add: all elements `[i, a]` with `stride * i + dilation * a = p`.
-    fn overlap(&self, op: &FoldWindow, operand: Value, at: &[Dim], domains: &Domains, ranges: &mut Ranges) -> Sweep {
+    fn overlap(
+        &self,
+        op: &FoldWindow,
+        operand: Value,
+        at: &[Dim],
+        domains: &Domains,
+        ranges: &mut Ranges,
+    ) -> Sweep {
         let shape = self.graph.shape(operand);
         let (count, size) = (shape[op.axis].clone(), shape[op.axis + 1].clone());
         let (domain, inner) = self.domain(vec![size], at, domains, ranges);
@@ -315,7 +346,8 @@ impl<'f> Expander<'f> {
             guards.push((from.modulo_in(&stride, ranges), Dim::one()));
         }
         let index = [&at[..op.axis], &[window, inner[0].clone()], &at[op.axis + 1..]].concat();
-        let unrolled = self.short(&domain.iter().map(|(_, size)| size.clone()).collect::<Vec<_>>(), 16) == Class::Light;
+        let unrolled =
+            self.short(&domain.iter().map(|(_, size)| size.clone()).collect::<Vec<_>>(), 16) == Class::Light;
         Sweep { fold: Fold::Add, domain, guards, factors: vec![(operand, index)], unrolled }
     }
 
@@ -342,11 +374,20 @@ impl<'f> Expander<'f> {
 impl Sweep {
     /// The terms of a fold that is written out: guards and factors of each.
     pub fn terms(&self, ranges: &Ranges) -> Vec<(Vec<(Dim, Dim)>, Vec<Point>)> {
-        let extents: Vec<i64> = self.domain.iter().map(|(_, extent)| extent.as_constant().unwrap_or(0)).collect();
+        let extents: Vec<i64> =
+            self.domain.iter().map(|(_, extent)| extent.as_constant().unwrap_or(0)).collect();
         let count: i64 = extents.iter().product();
         let term = |number: i64| {
             let mut rest = number;
-            let mut values: Vec<i64> = extents.iter().rev().map(|n| { let digit = rest % n; rest /= n; digit }).collect();
+            let mut values: Vec<i64> = extents
+                .iter()
+                .rev()
+                .map(|n| {
+                    let digit = rest % n;
+                    rest /= n;
+                    digit
+                })
+                .collect();
             values.reverse();
             let value = |symbol: &Symbol| {
                 let axis = self.domain.iter().position(|(counter, _)| counter == symbol)?;

@@ -80,7 +80,8 @@ impl Facts {
             if leaves.len() <= most {
                 return;
             }
-            let widest = node.operands.iter().copied().max_by_key(|value| (self.of(*value).leaves.len(), *value));
+            let widest =
+                node.operands.iter().copied().max_by_key(|value| (self.of(*value).leaves.len(), *value));
             let Some(widest) = widest.filter(|value| self.of(*value).leaves.len() > 1) else { return };
             self.forced.insert(widest);
             self.inside.insert(widest, self.of(widest).leaves);
@@ -104,9 +105,7 @@ impl Facts {
         match expander.class(result) {
             Class::Given | Class::Special | Class::Structure => leaf(result),
             Class::Product => Fact { heavy: true, ..leaf(result) },
-            Class::Fold => {
-                Fact { heavy: true, leaves: self.union(&node.operands), ..leaf(result) }
-            }
+            Class::Fold => Fact { heavy: true, leaves: self.union(&node.operands), ..leaf(result) },
             Class::Light => self.light(expander, node),
         }
     }
@@ -125,10 +124,12 @@ impl Facts {
 
     fn light(&self, expander: Expander, node: &Node) -> Fact {
         let shape = |value: Value| expander.graph.shape(value);
-        let product = |sizes: &[Dim]| sizes.iter().map(|size| size.as_constant().unwrap_or(1) as f64).product::<f64>();
+        let product =
+            |sizes: &[Dim]| sizes.iter().map(|size| size.as_constant().unwrap_or(1) as f64).product::<f64>();
         match &node.op {
             Op::Reduce(op) => {
-                let sizes: Vec<Dim> = op.axes.iter().map(|axis| shape(node.operands[0])[*axis].clone()).collect();
+                let sizes: Vec<Dim> =
+                    op.axes.iter().map(|axis| shape(node.operands[0])[*axis].clone()).collect();
                 let times = product(&sizes);
                 self.sum(&node.operands, times, times)
             }

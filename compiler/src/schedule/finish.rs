@@ -26,7 +26,13 @@ pub(super) enum Spread {
 }
 
 /// The finished kernel, and the places its buffers are bound to.
-pub(super) fn finish(writer: &mut Writer, places: &[Place], guess: &Guess, name: &str, spread: Spread) -> (Kernel, Vec<PlaceId>) {
+pub(super) fn finish(
+    writer: &mut Writer,
+    places: &[Place],
+    guess: &Guess,
+    name: &str,
+    spread: Spread,
+) -> (Kernel, Vec<PlaceId>) {
     let mut body = writer.take_body();
     let vector = writer.expander.target.vector;
     let count = match spread {
@@ -200,7 +206,8 @@ fn cut_loop(body: &mut Vec<Statement>, wanted: &Symbol, length: i64) {
     let mut inner = std::mem::take(inner);
     visit::rename(&mut inner, &mut Dims(&|dim| dim.substitute(&put)));
     let nested = Statement::For { counter: counter.clone(), extent: rest, kind: *kind, body: inner };
-    let outer = Statement::For { counter: piece, extent: count, kind: LoopKind::Sequential, body: vec![nested] };
+    let outer =
+        Statement::For { counter: piece, extent: count, kind: LoopKind::Sequential, body: vec![nested] };
     body.pop();
     body.push(outer);
 }
@@ -266,7 +273,10 @@ fn canonical(kernel: &mut Kernel) {
     }
     visit::rename(&mut kernel.body, &mut names);
     let mut scalars = vec![None; names.vars.len()];
-    names.vars.iter().for_each(|(old, new)| scalars[new.0 as usize] = kernel.scalars.get(old.0 as usize).copied());
+    names
+        .vars
+        .iter()
+        .for_each(|(old, new)| scalars[new.0 as usize] = kernel.scalars.get(old.0 as usize).copied());
     kernel.scalars = scalars.into_iter().flatten().collect();
 }
 

@@ -71,6 +71,8 @@ impl<'f> Graph<'f> {
     /// What people call `value`: its name in the source, or the operation that makes it.
     pub fn name(&self, value: Value) -> String {
         let named = self.function.values[value.0 as usize].name.clone();
-        named.or_else(|| self.node(value).map(|node| node.op.name().to_string())).unwrap_or_else(|| "x".into())
+        named
+            .or_else(|| self.node(value).map(|node| node.op.name().to_string()))
+            .unwrap_or_else(|| "x".into())
     }
 }

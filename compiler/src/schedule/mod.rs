@@ -57,7 +57,12 @@ pub fn schedule(module: &Module, target: &Target) -> Result<Plan, Vec<Diagnostic
     Ok(Plan { sizes, slots, entries, kernels: library.kernels })
 }
 
-fn plan_entry(module: &Module, entry: &Entry, target: &Target, library: &mut Library) -> Result<EntryPlan, Diagnostic> {
+fn plan_entry(
+    module: &Module,
+    entry: &Entry,
+    target: &Target,
+    library: &mut Library,
+) -> Result<EntryPlan, Diagnostic> {
     let guess = Guess::new(&module.sizes);
     let function = prepare::prepare(&entry.function, target, &guess);
     let graph = Graph::new(&function);

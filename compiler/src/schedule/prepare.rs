@@ -96,7 +96,12 @@ impl Prepare<'_> {
     }
 
     /// Adds nodes in place of `node`, whose result is what `build` returns.
-    fn replace(&mut self, node: &Node, out: &mut Vec<Node>, build: impl FnOnce(&mut Builder, &[Value]) -> Value) {
+    fn replace(
+        &mut self,
+        node: &Node,
+        out: &mut Vec<Node>,
+        build: impl FnOnce(&mut Builder, &[Value]) -> Value,
+    ) {
         let mut builder = Builder::resume(std::mem::take(&mut self.function));
         builder.span = node.span;
         let value = build(&mut builder, &node.operands);
@@ -121,7 +126,8 @@ impl Prepare<'_> {
     fn permute(&mut self, op: ops::Permute, node: Node, out: &mut Vec<Node>) {
         let operand = node.operands[0];
         let made = out.iter_mut().find(|made| made.results.contains(&operand));
-        let Some(Node { op: Op::Contract(product), results, .. }) = made.filter(|_| self.uses.get(&operand) == Some(&1))
+        let Some(Node { op: Op::Contract(product), results, .. }) =
+            made.filter(|_| self.uses.get(&operand) == Some(&1))
         else {
             return out.push(node);
         };
@@ -139,7 +145,8 @@ impl Prepare<'_> {
 
     /// How to cut a fold, if that pays.
     fn cut(&self, op: &Reduce, ty: &Type) -> Option<Cut> {
-        let size = |axes: &mut dyn Iterator<Item = usize>| axes.map(|axis| self.guess.of(&ty.shape[axis])).product();
+        let size =
+            |axes: &mut dyn Iterator<Item = usize>| axes.map(|axis| self.guess.of(&ty.shape[axis])).product();
         let is_kept = |axis: &usize| !op.axes.contains(axis);
         let reduced: f64 = size(&mut op.axes.iter().copied());
         let kept: f64 = size(&mut (0..ty.rank()).filter(is_kept));
@@ -160,7 +167,8 @@ impl Prepare<'_> {
             let length = |axis: usize| self.guess.of(&ty.shape[axis]);
             length(*a).total_cmp(&length(*b)).then(b.cmp(a))
         })?;
-        (self.guess.of(&ty.shape[longest]) >= 4.0 * parts as f64).then_some(Cut { axis: longest, parts: Some(parts) })
+        (self.guess.of(&ty.shape[longest]) >= 4.0 * parts as f64)
+            .then_some(Cut { axis: longest, parts: Some(parts) })
     }
 }
 

@@ -24,7 +24,12 @@ const SMALL: f64 = 65536.0;
 const PANELS: f64 = 16.0;
 
 /// Writes the kernel of a group with a product; returns how many of its outermost loops are the grid.
-pub(super) fn write(writer: &mut Writer, around: &Around, group: &Group, roots: &[Stored]) -> Result<usize, Diagnostic> {
+pub(super) fn write(
+    writer: &mut Writer,
+    around: &Around,
+    group: &Group,
+    roots: &[Stored],
+) -> Result<usize, Diagnostic> {
     let shape = Shape::new(writer, group)?;
     Product::new(writer, around, shape, roots)?.write()
 }
@@ -73,16 +78,23 @@ impl Shape {
             let symbol = index[letter].as_symbol()?.clone();
             Some(Letter { symbol, extent: extents[letter].clone() })
         };
-        let list = |keep: &dyn Fn(&u32) -> bool| op.out.iter().filter(|l| keep(l)).filter_map(letter).collect();
+        let list =
+            |keep: &dyn Fn(&u32) -> bool| op.out.iter().filter(|l| keep(l)).filter_map(letter).collect();
         let (left, right) = (|l: &u32| op.lhs.contains(l), |l: &u32| op.rhs.contains(l));
         let batch: Vec<Letter> = list(&|l| left(l) && right(l));
-        let (rows, columns): (Vec<Letter>, Vec<Letter>) = (list(&|l| left(l) && !right(l)), list(&|l| !left(l) && right(l)));
+        let (rows, columns): (Vec<Letter>, Vec<Letter>) =
+            (list(&|l| left(l) && !right(l)), list(&|l| !left(l) && right(l)));
         let inner: Vec<Letter> = summed(op).iter().filter_map(letter).collect();
         for letter in batch.iter().chain(&rows).chain(&columns).chain(&inner) {
             writer.ranges.counter(&letter.symbol, &letter.extent);
         }
-        let symbols: Vec<Symbol> =
-            batch.iter().chain(&rows).chain(&columns).chain(&inner).map(|letter| letter.symbol.clone()).collect();
+        let symbols: Vec<Symbol> = batch
+            .iter()
+            .chain(&rows)
+            .chain(&columns)
+            .chain(&inner)
+            .map(|letter| letter.symbol.clone())
+            .collect();
         let side = |letters: &[u32]| -> At { letters.iter().map(|letter| index[letter].clone()).collect() };
         let lhs = strided(writer, node.operands[0], &side(&op.lhs), &symbols)?;
         let rhs = strided(writer, node.operands[1], &side(&op.rhs), &symbols)?;
@@ -100,7 +112,9 @@ fn strided(writer: &mut Writer, value: Value, at: &[Dim], symbols: &[Symbol]) ->
     }
     let domains = writer.domains.clone();
     match writer.expander.expand(value, at, &domains, &mut writer.ranges)? {
-        Expansion::View { operand, guards, .. } if guards.is_empty() => strided(writer, operand.0, &operand.1, symbols),
+        Expansion::View { operand, guards, .. } if guards.is_empty() => {
+            strided(writer, operand.0, &operand.1, symbols)
+        }
         _ => Err(internal("an operand of a product is not strided memory")),
     }
 }
@@ -108,8 +122,9 @@ fn strided(writer: &mut Writer, value: Value, at: &[Dim], symbols: &[Symbol]) ->
 fn split(buffer: BufferId, offset: Dim, symbols: &[Symbol]) -> Result<Strided, Diagnostic> {
     let (mut base, mut slopes) = (offset, HashMap::new());
     for symbol in symbols {
-        let (slope, rest) =
-            base.linear_in(symbol).ok_or_else(|| internal(format!("`{base}` is not linear in `{symbol}`")))?;
+        let (slope, rest) = base
+            .linear_in(symbol)
+            .ok_or_else(|| internal(format!("`{base}` is not linear in `{symbol}`")))?;
         if !slope.is_zero() {
             slopes.insert(symbol.clone(), slope);
         }
@@ -139,7 +154,8 @@ impl Run {
             if number > 0 {
                 rest = rest.modulo_in(&stride, ranges);
             }
-            stride = self.letters[number + 1..].iter().fold(Dim::one(), |size, letter| &size * &letter.extent);
+            stride =
+                self.letters[number + 1..].iter().fold(Dim::one(), |size, letter| &size * &letter.extent);
             places.push((letter.symbol.clone(), rest.floor_div_in(&stride, ranges)));
         }
         places
@@ -261,7 +277,18 @@ impl<'p, 'w> Product<'p, 'w> {
             None => Axis::whole(n),
         };
         let k = Axis::whole(k);
-        Ok(Product { writer, shape, roots: roots.to_vec(), direct, m, n, k, other_rows, other_columns, other_summed })
+        Ok(Product {
+            writer,
+            shape,
+            roots: roots.to_vec(),
+            direct,
+            m,
+            n,
+            k,
+            other_rows,
+            other_columns,
+            other_summed,
+        })
     }
 
     fn write(mut self) -> Result<usize, Diagnostic> {
@@ -282,15 +309,18 @@ impl<'p, 'w> Product<'p, 'w> {
     fn instance(&self) -> Vec<(Symbol, Dim)> {
         let batch = self.shape.batch.iter().map(|letter| (letter.symbol.clone(), Dim::from(&letter.symbol)));
         let rows = self.other_rows.iter().map(|run| (run.last().clone(), Dim::from(&counter(run).0)));
-        let panels = [&self.m, &self.n].into_iter().filter_map(|axis| Some((axis.run.as_ref()?.last().clone(), axis.start())));
+        let panels = [&self.m, &self.n]
+            .into_iter()
+            .filter_map(|axis| Some((axis.run.as_ref()?.last().clone(), axis.start())));
         batch.chain(rows).chain(panels).collect()
     }
 
     fn matrix(&self, matrix: &Strided, more: &[(Symbol, Dim)], row: &Axis, column: &Axis) -> Matrix {
         let places = self.instance();
-        let offset = places.iter().chain(more).fold(matrix.base.clone(), |offset, (symbol, place)| {
-            &offset + &(&matrix.slope(symbol) * place)
-        });
+        let offset = places
+            .iter()
+            .chain(more)
+            .fold(matrix.base.clone(), |offset, (symbol, place)| &offset + &(&matrix.slope(symbol) * place));
         Matrix { buffer: matrix.buffer, offset, row: row.slope(matrix), column: column.slope(matrix) }
     }
 
@@ -305,7 +335,8 @@ impl<'p, 'w> Product<'p, 'w> {
             self.writer.open(counter, extent, false);
         }
         let place = |run: &Run| (run.last().clone(), Dim::from(&counter(run).0));
-        let more: Vec<(Symbol, Dim)> = self.other_columns.iter().chain(&self.other_summed).map(place).collect();
+        let more: Vec<(Symbol, Dim)> =
+            self.other_columns.iter().chain(&self.other_summed).map(place).collect();
         let gemm = Gemm {
             m: self.m.size.clone(),
             n: self.n.size.clone(),
@@ -381,7 +412,12 @@ impl<'p, 'w> Product<'p, 'w> {
     }
 
     /// The epilogue: rows of the tile, then its columns.
-    fn finish(&mut self, tile: BufferId, columns: &HashMap<Symbol, Dim>, width: &Dim) -> Result<(), Diagnostic> {
+    fn finish(
+        &mut self,
+        tile: BufferId,
+        columns: &HashMap<Symbol, Dim>,
+        width: &Dim,
+    ) -> Result<(), Diagnostic> {
         let row = Symbol::new("row");
         let mut places: Vec<(Symbol, Dim)> = Vec::new();
         let mut offset = Dim::zero();
@@ -409,7 +445,9 @@ impl<'p, 'w> Product<'p, 'w> {
                 offset = &offset + &(&columns[&letter.symbol] * &Dim::from(&letter.symbol));
             }
         }
-        let put = |symbol: &Symbol| places.iter().find(|(known, _)| known == symbol).map(|(_, place)| place.clone());
+        let put = |symbol: &Symbol| {
+            places.iter().find(|(known, _)| known == symbol).map(|(_, place)| place.clone())
+        };
         let placed = |at: &[Dim]| -> At { at.iter().map(|dim| dim.substitute(&put)).collect() };
         let point = (self.shape.value, placed(&self.shape.at));
         let roots: Vec<Stored> = self
@@ -440,8 +478,13 @@ fn direct(writer: &mut Writer, shape: &Shape, roots: &[Stored]) -> Result<Option
     }
     let offset = writer.offset(home, &root.at);
     let buffer = writer.buffer(home.place, Access::Write);
-    let symbols: Vec<Symbol> =
-        shape.batch.iter().chain(&shape.rows).chain(&shape.columns).map(|letter| letter.symbol.clone()).collect();
+    let symbols: Vec<Symbol> = shape
+        .batch
+        .iter()
+        .chain(&shape.rows)
+        .chain(&shape.columns)
+        .map(|letter| letter.symbol.clone())
+        .collect();
     split(buffer, offset, &symbols).map(Some)
 }
 
@@ -489,7 +532,10 @@ impl Sizes {
         let wanted = (PANELS / self.instances).max(1.0).min((self.instances * work / SMALL).max(1.0));
         let few_rows = self.rows < 32.0;
         let mut columns = None;
-        if self.may_cut_columns && (few_rows || (!self.is_direct && self.width > 2048.0)) && self.columns > 128.0 {
+        if self.may_cut_columns
+            && (few_rows || (!self.is_direct && self.width > 2048.0))
+            && self.columns > 128.0
+        {
             let length = if few_rows { self.columns / wanted } else { 1024.0 };
             columns = Some(round(length, 32).clamp(64, 1024));
         }
@@ -505,4 +551,3 @@ impl Sizes {
 fn round(length: f64, multiple: i64) -> i64 {
     (length / multiple as f64).ceil() as i64 * multiple
 }
-

@@ -32,7 +32,12 @@ pub(super) struct Around<'a> {
 pub(super) type Stored = (Root, Home);
 
 /// Writes the kernel of a group; returns how many of its outermost loops are the grid.
-pub(super) fn write(writer: &mut Writer, around: &Around, group: &Group, roots: &[Stored]) -> Result<usize, Diagnostic> {
+pub(super) fn write(
+    writer: &mut Writer,
+    around: &Around,
+    group: &Group,
+    roots: &[Stored],
+) -> Result<usize, Diagnostic> {
     match &group.split {
         None => pointwise(writer, group, roots),
         Some(_) => Rows::new(writer, around, group, roots).write(),
@@ -86,8 +91,14 @@ struct Rows<'r, 'w> {
 }
 
 impl<'r, 'w> Rows<'r, 'w> {
-    fn new(writer: &'r mut Writer<'w>, around: &'r Around<'r>, group: &Group, roots: &[Stored]) -> Rows<'r, 'w> {
-        let is_outer = |counter: &Symbol| group.split.as_ref().is_none_or(|split| split.outer.contains(counter));
+    fn new(
+        writer: &'r mut Writer<'w>,
+        around: &'r Around<'r>,
+        group: &Group,
+        roots: &[Stored],
+    ) -> Rows<'r, 'w> {
+        let is_outer =
+            |counter: &Symbol| group.split.as_ref().is_none_or(|split| split.outer.contains(counter));
         let (outer, inner) = group.counters.iter().cloned().partition(|(counter, _)| is_outer(counter));
         let (folds, depths) = (Vec::new(), HashMap::new());
         Rows { writer, around, outer, inner, roots: roots.to_vec(), folds, depths }
@@ -107,7 +118,8 @@ impl<'r, 'w> Rows<'r, 'w> {
                 false => self.sweep(walk)?,
             }
         }
-        let outside: Vec<Stored> = self.roots.iter().filter(|(root, _)| !self.is_inner(&root.at)).cloned().collect();
+        let outside: Vec<Stored> =
+            self.roots.iter().filter(|(root, _)| !self.is_inner(&root.at)).cloned().collect();
         store_all(self.writer, &outside)?;
         self.writer.close_all(&self.outer);
         Ok(self.outer.len())
@@ -162,7 +174,10 @@ impl<'r, 'w> Rows<'r, 'w> {
     /// The elements this one is made of.
     fn below(&mut self, point: &Point) -> Result<Vec<Point>, Diagnostic> {
         let expansion = self.expansion(point)?;
-        Ok(super::units::points_of(&expansion, &self.writer.ranges).into_iter().map(|(point, _)| point).collect())
+        Ok(super::units::points_of(&expansion, &self.writer.ranges)
+            .into_iter()
+            .map(|(point, _)| point)
+            .collect())
     }
 
     /// Wide rows of columns are cut into pieces, one per instance.
@@ -172,7 +187,8 @@ impl<'r, 'w> Rows<'r, 'w> {
         if extent.as_constant().is_some_and(|extent| extent <= 2 * COLUMNS) || self.inner.len() > 1 {
             return Ok(());
         }
-        let (piece, column) = (Symbol::new(&format!("{}/piece", counter.0)), Symbol::new(&format!("{}/column", counter.0)));
+        let (piece, column) =
+            (Symbol::new(&format!("{}/piece", counter.0)), Symbol::new(&format!("{}/column", counter.0)));
         let place = &(&width * &Dim::from(&piece)) + &Dim::from(&column);
         let put = |symbol: &Symbol| (*symbol == counter).then(|| place.clone());
         for (root, _) in &mut self.roots {
@@ -192,7 +208,8 @@ impl<'r, 'w> Rows<'r, 'w> {
         for depth in 0..=last {
             let first = walks.len();
             for (number, fold) in self.folds.iter().enumerate().filter(|(_, fold)| fold.depth == depth) {
-                let fits = |walk: &&mut Walk| walk.is_column == fold.is_column && walk.domain == fold.sweep.domain;
+                let fits =
+                    |walk: &&mut Walk| walk.is_column == fold.is_column && walk.domain == fold.sweep.domain;
                 match walks[first..].iter_mut().find(fits) {
                     Some(walk) => walk.folds.push(number),
                     None => walks.push(Walk {
@@ -211,7 +228,11 @@ impl<'r, 'w> Rows<'r, 'w> {
                 let fits = |walk: &&mut Walk| !walk.is_column && walk.domain == self.inner;
                 match walks[first..].iter_mut().find(fits) {
                     Some(walk) => walk.roots.push(number),
-                    None => walks.push(Walk { domain: self.inner.clone(), roots: vec![number], ..Walk::default() }),
+                    None => walks.push(Walk {
+                        domain: self.inner.clone(),
+                        roots: vec![number],
+                        ..Walk::default()
+                    }),
                 }
             }
         }
@@ -246,7 +267,8 @@ impl<'r, 'w> Rows<'r, 'w> {
 
     fn sources(&self, walk: &Walk) -> Vec<Point> {
         let folded = walk.folds.iter().flat_map(|number| self.folds[*number].sweep.factors.clone());
-        let stored = walk.roots.iter().map(|number| (self.roots[*number].0.value, self.roots[*number].0.at.clone()));
+        let stored =
+            walk.roots.iter().map(|number| (self.roots[*number].0.value, self.roots[*number].0.at.clone()));
         folded.chain(stored).collect()
     }
 
@@ -277,7 +299,8 @@ impl<'r, 'w> Rows<'r, 'w> {
 
     fn is_outside(&self, symbol: &Symbol) -> bool {
         let known = |list: &[(Symbol, Dim)]| list.iter().any(|(counter, _)| counter == symbol);
-        known(&self.outer) || (!known(&self.inner) && !self.folds.iter().any(|fold| known(&fold.sweep.domain)))
+        known(&self.outer)
+            || (!known(&self.inner) && !self.folds.iter().any(|fold| known(&fold.sweep.domain)))
     }
 
     fn keep(&mut self, point: Point, domain: &[(Symbol, Dim)]) {
@@ -372,4 +395,3 @@ pub(super) fn linear(domain: &[(Symbol, Dim)]) -> (Dim, Dim) {
         (&size * extent, &(&place * extent) + &Dim::from(counter))
     })
 }
-

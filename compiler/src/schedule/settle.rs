@@ -5,13 +5,13 @@
 //! is not possible the new value goes to a place of its own and is copied at the end.
 
 use super::block::Scheduler;
-use super::expand::internal;
+use super::expand::{Expansion, Point, internal};
 use super::home::Home;
-use super::units::{Dest, Group, Kind, Unit, Units};
+use super::units::{Dest, Group, Kind, Read, Root, Unit, Units, points_of};
 use nnc_base::Diagnostic;
 use nnc_ir::graph::Node;
 use nnc_ir::ops::Op;
-use nnc_ir::{Dim, Value};
+use nnc_ir::{Dim, Ranges, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Where a loop keeps a carried value.
@@ -41,7 +41,11 @@ pub(super) struct Settled {
 
 impl<'s> Scheduler<'s> {
     /// Orders units and gives homes to everything they keep in memory.
-    pub(super) fn settle(&mut self, units: &mut Units<'s>, results: &[(Value, Home)]) -> Result<Settled, Diagnostic> {
+    pub(super) fn settle(
+        &mut self,
+        units: &mut Units<'s>,
+        results: &[(Value, Home)],
+    ) -> Result<Settled, Diagnostic> {
         let mut settled = Settled {
             order: Vec::new(),
             carries: HashMap::new(),
@@ -61,7 +65,8 @@ impl<'s> Scheduler<'s> {
         }
         self.carries(units, &mut settled)?;
         for (value, result) in &units.placed {
-            let carry = settled.carries.get(result).ok_or_else(|| internal("a carried value has no place"))?;
+            let carry =
+                settled.carries.get(result).ok_or_else(|| internal("a carried value has no place"))?;
             self.homes.insert(*value, carry.first.clone());
         }
         let mut kept: Vec<Value> = units.makers.keys().copied().collect();
@@ -77,19 +82,32 @@ impl<'s> Scheduler<'s> {
     }
 
     /// Lets all readers of what lies in a result's home go first, if that is possible.
-    fn may_overwrite(&self, units: &mut Units, writers: &[usize], value: Value, place: usize, home: &Home) -> bool {
+    fn may_overwrite(
+        &self,
+        units: &mut Units,
+        writers: &[usize],
+        value: Value,
+        place: usize,
+        home: &Home,
+    ) -> bool {
         if self.histories.contains(&home.place) {
             return true;
         }
-        let old: Vec<Value> =
-            self.homes.iter().filter(|(_, known)| known.place == home.place).map(|(value, _)| *value).collect();
+        let old: Vec<Value> = self
+            .homes
+            .iter()
+            .filter(|(_, known)| known.place == home.place)
+            .map(|(value, _)| *value)
+            .collect();
         let readers: Vec<usize> = (0..units.units.len())
             .filter(|unit| old.iter().any(|value| units.units[*unit].reads.contains_key(value)))
             .collect();
         for reader in &readers {
             for writer in writers {
                 let fits = match reader == writer {
-                    true => old.iter().all(|old| self.in_place(&units.units[*writer], *old, value, place, home)),
+                    true => {
+                        old.iter().all(|old| self.in_place(&units.units[*writer], *old, value, place, home))
+                    }
                     false => !depends(&units.units, *reader, *writer),
                 };
                 if !fits {
@@ -109,6 +127,12 @@ impl<'s> Scheduler<'s> {
         match &unit.kind {
             Kind::Node(node) => match &node.op {
                 Op::If(_) => true,
+                Op::Loop(op) => {
+                    let captured = node.blocks.iter().any(|block| block.captures().contains(&old));
+                    let carried = node.operands[..op.carried].contains(&old);
+                    let collected = node.results[op.carried..].contains(&value);
+                    collected && !captured && !carried && self.homes[&old] == *home
+                }
                 Op::Insert(_) | Op::Scatter(_) => {
                     node.operands[0] == old && !node.operands[1..].contains(&old) && self.homes[&old] == *home
                 }
@@ -120,10 +144,9 @@ impl<'s> Scheduler<'s> {
                     Dest::Result(number) => number == place,
                     Dest::Init(result) => result == value,
                 });
-                let same = |at: &Vec<Dim>| root.is_some_and(|root| root.at == *at);
-                is_single_walk(group)
-                    && self.homes[&old] == *home
-                    && reads.iter().all(|at| at.as_ref().is_some_and(same))
+                let same =
+                    |read: &Read| root.is_some_and(|root| Some(&root.at) == read.at.as_ref()) && !read.folded;
+                self.is_single_walk(group) && self.homes[&old] == *home && reads.iter().all(same)
             }
         }
     }
@@ -167,7 +190,8 @@ impl<'s> Scheduler<'s> {
         let history = self.place(&self.graph.name(result), self.graph.ty(result).dtype, shape);
         self.histories.insert(history.place);
         let (turn, next) = (Dim::from(&op.counter), &Dim::from(&op.counter) + &Dim::one());
-        let (first, last) = if op.reverse { (op.count.clone(), Dim::zero()) } else { (Dim::zero(), op.count.clone()) };
+        let (first, last) =
+            if op.reverse { (op.count.clone(), Dim::zero()) } else { (Dim::zero(), op.count.clone()) };
         let (before, after) = if op.reverse { (next, turn) } else { (turn, next) };
         self.homes.insert(result, history.part(&last));
         for number in &collected {
@@ -183,6 +207,21 @@ impl<'s> Scheduler<'s> {
 }
 
 impl Scheduler<'_> {
+    /// Whether all roots of a group are stored in one walk, and nothing is read after it.
+    fn is_single_walk(&self, group: &Group) -> bool {
+        let Some(split) = &group.split else { return true };
+        let is_inner =
+            |root: &&Root| root.at.iter().any(|dim| split.inner.iter().any(|counter| dim.mentions(counter)));
+        let mut depths =
+            FoldDepth { scheduler: self, group, ranges: group.ranges.clone(), known: HashMap::new() };
+        let all: Vec<usize> =
+            group.roots.iter().filter(is_inner).filter_map(|root| depths.of(root.value, &root.at)).collect();
+        let inner = group.roots.iter().filter(is_inner).count();
+        let outer = group.roots.len() - inner;
+        let deepest = depths.known.values().copied().max().unwrap_or(0);
+        all.len() == inner && all.iter().all(|depth| *depth == deepest) && (inner == 0 || outer == 0)
+    }
+
     /// A carried value with one place.
     fn single(&mut self, result: Value) -> Carry {
         let home = match self.homes.get(&result) {
@@ -194,9 +233,35 @@ impl Scheduler<'_> {
     }
 }
 
-/// Whether a group reads and writes each element in one go.
-fn is_single_walk(group: &Group) -> bool {
-    group.split.is_none()
+/// Counts the folds that must come before an element is known.
+struct FoldDepth<'d, 's> {
+    scheduler: &'d Scheduler<'s>,
+    group: &'d Group,
+    ranges: Ranges,
+    known: HashMap<Point, usize>,
+}
+
+impl FoldDepth<'_, '_> {
+    fn of(&mut self, value: Value, at: &[Dim]) -> Option<usize> {
+        let point = (value, at.to_vec());
+        if let Some(depth) = self.known.get(&point) {
+            return Some(*depth);
+        }
+        let expander = self.scheduler.expander;
+        let own = self.group.roots.iter().any(|root| root.value == value && root.dest == Dest::Own);
+        let mut depth = 0;
+        if own || !self.scheduler.homes.contains_key(&value) {
+            let expansion = expander.expand(value, at, &self.group.domains, &mut self.ranges).ok()?;
+            for ((below, at), _) in points_of(&expansion, &self.ranges) {
+                depth = depth.max(self.of(below, &at)?);
+            }
+            if matches!(&expansion, Expansion::Fold(sweep) if !sweep.unrolled) {
+                depth += 1;
+            }
+        }
+        self.known.insert(point, depth);
+        Some(depth)
+    }
 }
 
 /// The units that write a result of the block: the one that makes it, and those that prepare a loop's place.
@@ -215,7 +280,10 @@ fn writers(units: &Units, value: Value, place: usize) -> Vec<usize> {
             found.push(number);
         }
     }
-    let prepared = units.placed.iter().filter(|(_, result)| **result == value && units.destined.get(&value) == Some(&place));
+    let prepared = units
+        .placed
+        .iter()
+        .filter(|(_, result)| **result == value && units.destined.get(&value) == Some(&place));
     found.extend(prepared.filter_map(|(operand, _)| units.makers.get(operand)));
     found.sort_unstable();
     found.dedup();
@@ -238,12 +306,16 @@ fn depends(units: &[Unit], unit: usize, other: usize) -> bool {
 
 /// A topological order that keeps the block's order where it is free.
 fn order(units: &[Unit]) -> Result<Vec<usize>, Diagnostic> {
-    let mut left: BTreeSet<(usize, usize)> = units.iter().enumerate().map(|(number, unit)| (unit.position, number)).collect();
+    let mut left: BTreeSet<(usize, usize)> =
+        units.iter().enumerate().map(|(number, unit)| (unit.position, number)).collect();
     let mut done: HashSet<usize> = HashSet::new();
     let mut order = Vec::new();
     while !left.is_empty() {
-        let ready = left.iter().find(|(_, number)| units[*number].deps.iter().all(|dep| done.contains(dep))).copied();
-        let Some((position, number)) = ready else { return Err(internal("kernels depend on each other in a circle")) };
+        let ready =
+            left.iter().find(|(_, number)| units[*number].deps.iter().all(|dep| done.contains(dep))).copied();
+        let Some((position, number)) = ready else {
+            return Err(internal("kernels depend on each other in a circle"));
+        };
         left.remove(&(position, number));
         done.insert(number);
         order.push(number);

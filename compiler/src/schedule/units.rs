@@ -82,8 +82,17 @@ pub(super) struct Unit<'f> {
     pub position: usize,
     /// Units whose results it reads.
     pub deps: BTreeSet<usize>,
-    /// What it reads from memory, and where (`None`: anywhere).
-    pub reads: HashMap<Value, Vec<Option<At>>>,
+    /// What it reads from memory, and where.
+    pub reads: HashMap<Value, Vec<Read>>,
+}
+
+/// How a unit reads a value.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Read {
+    /// The index; `None`: anywhere.
+    pub at: Option<At>,
+    /// It is folded.
+    pub folded: bool,
 }
 
 /// The units of a block.
@@ -105,6 +114,23 @@ struct Demand {
     at: Option<At>,
     matrix: bool,
     guarded: bool,
+    folded: bool,
+}
+
+impl Demand {
+    /// Of an element by a group.
+    fn of(unit: usize, at: At) -> Demand {
+        Demand { unit, at: Some(at), matrix: false, guarded: false, folded: false }
+    }
+
+    /// Of the whole value.
+    fn whole(unit: usize) -> Demand {
+        Demand { unit, at: None, matrix: false, guarded: false, folded: false }
+    }
+
+    fn read(&self) -> Read {
+        Read { at: self.at.clone(), folded: self.folded }
+    }
 }
 
 /// What the planner knows of its surroundings.
@@ -156,7 +182,6 @@ impl<'s, 'f> Planner<'s, 'f> {
         Planner { around, local, uses, demands: HashMap::new(), position: nodes.len(), done }
     }
 
-
     fn results(&mut self, results: &[(Value, Home)]) -> Result<(), Diagnostic> {
         for (place, (value, home)) in results.iter().enumerate() {
             let fresh = self.local.contains(value) && !self.done.destined.contains_key(value);
@@ -173,7 +198,7 @@ impl<'s, 'f> Planner<'s, 'f> {
     fn copy(&mut self, value: Value, dest: Dest) -> Result<usize, Diagnostic> {
         let unit = self.group(value, dest);
         let at = self.at(unit);
-        self.demand(value, Demand { unit, at: Some(at), matrix: false, guarded: false })?;
+        self.demand(value, Demand::of(unit, at))?;
         Ok(unit)
     }
 
@@ -222,10 +247,7 @@ impl<'s, 'f> Planner<'s, 'f> {
     /// Records that a unit needs elements of `value`.
     fn demand(&mut self, value: Value, demand: Demand) -> Result<(), Diagnostic> {
         if self.around.homes.contains_key(&value) {
-            let reads = self.done.units[demand.unit].reads.entry(value).or_default();
-            if !reads.contains(&demand.at) {
-                reads.push(demand.at);
-            }
+            self.read(value, &demand);
             return Ok(());
         }
         if self.local.contains(&value) {
@@ -236,6 +258,13 @@ impl<'s, 'f> Planner<'s, 'f> {
             return Ok(());
         }
         self.spread(value, &demand)
+    }
+
+    fn read(&mut self, value: Value, demand: &Demand) {
+        let reads = self.done.units[demand.unit].reads.entry(value).or_default();
+        if !reads.contains(&demand.read()) {
+            reads.push(demand.read());
+        }
     }
 
     /// Passes a demand on to what `value` is made of.
@@ -256,12 +285,14 @@ impl<'s, 'f> Planner<'s, 'f> {
         if let Some(group) = self.as_group_mut(demand.unit) {
             group.ranges = ranges;
         }
-        if matches!(expansion, Expansion::Opaque) {
-            return Err(internal(format!("%{} cannot be computed in place", value.0)));
-        }
+        let folds = match &expansion {
+            Expansion::Opaque => return Err(internal(format!("%{} cannot be computed in place", value.0))),
+            Expansion::Fold(sweep) => !sweep.unrolled,
+            _ => false,
+        };
         for ((operand, at), guarded) in points {
-            let guarded = guarded || demand.guarded;
-            self.demand(operand, Demand { at: Some(at), guarded, ..demand.clone() })?;
+            let (guarded, folded) = (guarded || demand.guarded, folds || demand.folded);
+            self.demand(operand, Demand { at: Some(at), guarded, folded, ..demand.clone() })?;
         }
         Ok(())
     }
@@ -275,7 +306,9 @@ impl<'s, 'f> Planner<'s, 'f> {
     }
 
     fn is_wanted(&self, value: Value) -> bool {
-        self.demands.contains_key(&value) || self.done.destined.contains_key(&value) || self.done.placed.contains_key(&value)
+        self.demands.contains_key(&value)
+            || self.done.destined.contains_key(&value)
+            || self.done.placed.contains_key(&value)
     }
 
     /// A node that is a unit of its own.
@@ -288,7 +321,7 @@ impl<'s, 'f> Planner<'s, 'f> {
             let demands = self.demands.remove(result).unwrap_or_default();
             self.publish(*result, unit, &demands);
         }
-        let anywhere = Demand { unit, at: None, matrix: false, guarded: false };
+        let anywhere = Demand::whole(unit);
         let carried = match &node.op {
             Op::Loop(op) => op.carried,
             _ => 0,
@@ -309,7 +342,7 @@ impl<'s, 'f> Planner<'s, 'f> {
         let alone = self.local.contains(&operand) && self.uses.get(&operand) == Some(&1);
         if alone && !self.done.placed.contains_key(&operand) {
             self.done.placed.insert(operand, result);
-            return self.demand(operand, Demand { unit, at: None, matrix: false, guarded: false });
+            return self.demand(operand, Demand::whole(unit));
         }
         let copy = self.copy(operand, Dest::Init(result))?;
         self.done.units[unit].deps.insert(copy);
@@ -320,12 +353,8 @@ impl<'s, 'f> Planner<'s, 'f> {
     fn publish(&mut self, value: Value, unit: usize, demands: &[Demand]) {
         self.done.makers.insert(value, unit);
         for demand in demands.iter().filter(|demand| demand.unit != unit) {
-            let reader = &mut self.done.units[demand.unit];
-            reader.deps.insert(unit);
-            let reads = reader.reads.entry(value).or_default();
-            if !reads.contains(&demand.at) {
-                reads.push(demand.at.clone());
-            }
+            self.done.units[demand.unit].deps.insert(unit);
+            self.read(value, demand);
         }
     }
 
@@ -342,9 +371,12 @@ impl<'s, 'f> Planner<'s, 'f> {
             }
         }
         let stored = required || self.must_be_stored(value, class, &demands);
-        let repeated = demands.len() > 1;
+        let repeated =
+            demands.iter().any(|demand| (demand.unit, &demand.at) != (demands[0].unit, &demands[0].at));
         match class {
-            Class::Light if !stored && (!repeated || self.is_repeatable(value)) => self.pass(value, &demands),
+            Class::Light if !stored && (!repeated || self.is_view(value) || self.is_repeatable(value)) => {
+                self.pass(value, &demands)
+            }
             Class::Fold if !stored && !repeated && self.admits_fold(value, &demands[0]) => {
                 self.state_fold(value, &demands[0]);
                 self.pass(value, &demands)
@@ -359,6 +391,17 @@ impl<'s, 'f> Planner<'s, 'f> {
 
     fn is_repeatable(&self, value: Value) -> bool {
         self.around.facts.is_free(value) || self.around.facts.is_cheap(value)
+    }
+
+    /// Whether `value` is nothing but another one at other indices: keeping that one is enough.
+    fn is_view(&self, value: Value) -> bool {
+        let graph = self.around.expander.graph;
+        let node = match graph.def(value) {
+            Def::Node(node, _) => node,
+            Def::Slice(..) => return true,
+            Def::Given => return false,
+        };
+        matches!(node.op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_) | Op::Window(_))
     }
 
     fn pass(&mut self, value: Value, demands: &[Demand]) -> Result<(), Diagnostic> {
@@ -377,7 +420,10 @@ impl<'s, 'f> Planner<'s, 'f> {
     fn pass_matrices(&mut self, value: Value, demands: Vec<Demand>) -> Result<Vec<Demand>, Diagnostic> {
         let mut left = Vec::new();
         for demand in demands {
-            if demand.matrix && !self.around.facts.forced.contains(&value) && self.is_regular(value, &demand)? {
+            if demand.matrix
+                && !self.around.facts.forced.contains(&value)
+                && self.is_regular(value, &demand)?
+            {
                 self.spread(value, &demand)?;
             } else {
                 left.push(demand);
@@ -414,7 +460,9 @@ impl<'s, 'f> Planner<'s, 'f> {
         let group = self.as_group(unit)?;
         let mut found: Vec<Symbol> = Vec::new();
         for dim in at.iter().filter(|dim| !dim.is_zero()) {
-            let symbol = dim.as_symbol().filter(|symbol| group.counters.iter().any(|(counter, _)| counter == *symbol))?;
+            let symbol = dim
+                .as_symbol()
+                .filter(|symbol| group.counters.iter().any(|(counter, _)| counter == *symbol))?;
             if found.contains(symbol) {
                 return None;
             }
@@ -462,6 +510,7 @@ impl<'s, 'f> Planner<'s, 'f> {
         let host = host.or_else(|| self.sibling(value, class, &demands));
         let (unit, at) = match host {
             Some((unit, at)) => {
+                self.open_rows(unit, &at);
                 let root = Root { value, at: at.clone(), dest: Dest::Own };
                 if let Some(group) = self.as_group_mut(unit) {
                     group.roots.push(root);
@@ -474,7 +523,7 @@ impl<'s, 'f> Planner<'s, 'f> {
             }
         };
         self.publish(value, unit, &demands);
-        let demand = Demand { unit, at: Some(at), matrix: false, guarded: false };
+        let demand = Demand::of(unit, at);
         match class {
             Class::Product => self.anchor(value, unit, demand.at.unwrap_or_default()),
             Class::Fold => {
@@ -497,7 +546,9 @@ pub(super) fn points_of(expansion: &Expansion, ranges: &Ranges) -> Vec<(Point, b
             let guarded = guards.iter().any(|(dim, bound)| !dim.is_within(bound, ranges));
             vec![(operand.clone(), guarded)]
         }
-        Expansion::Source(_, operands) => operands.iter().map(|value| ((*value, Vec::new()), false)).collect(),
+        Expansion::Source(_, operands) => {
+            operands.iter().map(|value| ((*value, Vec::new()), false)).collect()
+        }
         Expansion::Gather { position, table, .. } => vec![(position.clone(), false), (table.clone(), false)],
         Expansion::Fold(sweep) if sweep.unrolled => sweep
             .terms(ranges)

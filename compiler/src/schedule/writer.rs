@@ -60,7 +60,12 @@ pub(super) struct Writer<'w> {
 
 impl<'w> Writer<'w> {
     /// An empty kernel.
-    pub fn new(expander: Expander<'w>, homes: &'w HashMap<Value, Home>, places: &'w [Place], ranges: Ranges) -> Writer<'w> {
+    pub fn new(
+        expander: Expander<'w>,
+        homes: &'w HashMap<Value, Home>,
+        places: &'w [Place],
+        ranges: Ranges,
+    ) -> Writer<'w> {
         Writer {
             expander,
             homes,
@@ -103,7 +108,11 @@ impl<'w> Writer<'w> {
         });
         let Some((counter, extent, vector)) = frame.counter else { return };
         self.symbols.remove(&counter);
-        let kind = if vector && frame.statements.iter().all(is_flat) { LoopKind::Vector } else { LoopKind::Sequential };
+        let kind = if vector && frame.statements.iter().all(is_flat) {
+            LoopKind::Vector
+        } else {
+            LoopKind::Sequential
+        };
         self.push(Statement::For { counter, extent, kind, body: frame.statements });
     }
 
@@ -158,7 +167,9 @@ impl<'w> Writer<'w> {
             Expr::Constant(_, dtype) | Expr::Operand(_, dtype) | Expr::Dim(_, dtype) => *dtype,
             Expr::Var(var) => self.scalars[var.0 as usize],
             Expr::Load(buffer, _) => self.memory(*buffer).0,
-            Expr::Apply(scalar, operands) => scalar.result(operands.last().map_or(DType::F32, |e| self.dtype(e))),
+            Expr::Apply(scalar, operands) => {
+                scalar.result(operands.last().map_or(DType::F32, |e| self.dtype(e)))
+            }
             Expr::Guarded { value, .. } => self.dtype(value),
             Expr::Random { .. } => DType::F32,
         }
@@ -233,7 +244,8 @@ impl<'w> Writer<'w> {
     }
 
     fn put_aside(&mut self, point: &Point, expr: &Expr) {
-        let Some(stash) = self.stash.get_mut(point).filter(|stash| !stash.is_ready && !stash.is_written) else {
+        let Some(stash) = self.stash.get_mut(point).filter(|stash| !stash.is_ready && !stash.is_written)
+        else {
             return;
         };
         stash.is_written = true;
@@ -298,7 +310,9 @@ impl<'w> Writer<'w> {
             }
             Expansion::View { operand, guards, otherwise } => self.view(value, &operand, guards, otherwise),
             Expansion::Source(expr, operands) => self.source(expr, &operands),
-            Expansion::Gather { symbol, position, bound, table } => self.gather(symbol, &position, bound, &table),
+            Expansion::Gather { symbol, position, bound, table } => {
+                self.gather(symbol, &position, bound, &table)
+            }
             Expansion::Fold(sweep) if sweep.unrolled => self.unroll(value, &sweep),
             Expansion::Fold(sweep) => self.fold(value, at, &sweep),
             Expansion::Opaque => Err(internal(format!(
@@ -309,7 +323,13 @@ impl<'w> Writer<'w> {
         }
     }
 
-    fn view(&mut self, value: Value, operand: &Point, guards: Vec<(Dim, Dim)>, otherwise: f64) -> Result<Expr, Diagnostic> {
+    fn view(
+        &mut self,
+        value: Value,
+        operand: &Point,
+        guards: Vec<(Dim, Dim)>,
+        otherwise: f64,
+    ) -> Result<Expr, Diagnostic> {
         let dtype = self.expander.graph.ty(value).dtype;
         let guards: Vec<(Dim, Dim)> =
             guards.into_iter().filter(|(dim, bound)| !dim.is_within(bound, &self.ranges)).collect();
@@ -347,14 +367,21 @@ impl<'w> Writer<'w> {
                 salt: tidy(&salt, &self.ranges),
             },
             Expr::Dim(dim, dtype) => Expr::Dim(tidy(&dim, &self.ranges), dtype),
-            Expr::Apply(scalar, parts) => {
-                Expr::Apply(scalar, parts.into_iter().map(|part| self.source(part, operands)).collect::<Result<_, _>>()?)
-            }
+            Expr::Apply(scalar, parts) => Expr::Apply(
+                scalar,
+                parts.into_iter().map(|part| self.source(part, operands)).collect::<Result<_, _>>()?,
+            ),
             other => other,
         })
     }
 
-    fn gather(&mut self, symbol: Symbol, position: &Point, bound: Dim, table: &Point) -> Result<Expr, Diagnostic> {
+    fn gather(
+        &mut self,
+        symbol: Symbol,
+        position: &Point,
+        bound: Dim,
+        table: &Point,
+    ) -> Result<Expr, Diagnostic> {
         let mut at = table.1.clone();
         let mut name = symbol.clone();
         if !self.guards.is_empty() {

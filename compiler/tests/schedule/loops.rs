@@ -3,10 +3,10 @@
 use crate::machine::Machine;
 use crate::networks::{launches, layer_norm, linear};
 use crate::programs::*;
+use nnc_ir::graph::Function;
 use nnc_ir::graph::{Entry, Module, Port};
 use nnc_ir::kernel::Compare as Relation;
 use nnc_ir::ops::*;
-use nnc_ir::graph::Function;
 use nnc_ir::{Array, Builder, DType, Dim, Symbol, Value, evaluate};
 
 fn repeat(
@@ -17,7 +17,13 @@ fn repeat(
     body: impl FnOnce(&mut Builder, &[Value], &[Value]) -> Vec<Value>,
 ) -> Vec<Value> {
     b.open();
-    let carries: Vec<Value> = carried.iter().map(|v| { let ty = b.ty(*v).clone(); b.param(ty) }).collect();
+    let carries: Vec<Value> = carried
+        .iter()
+        .map(|v| {
+            let ty = b.ty(*v).clone();
+            b.param(ty)
+        })
+        .collect();
     let slices: Vec<Value> = sliced
         .iter()
         .map(|v| {
@@ -28,7 +34,8 @@ fn repeat(
         .collect();
     let results = body(b, &carries, &slices);
     let block = b.close(results);
-    let op = Loop { counter: Symbol::new(counter), count, reverse, carried: carried.len(), sliced: sliced.len() };
+    let op =
+        Loop { counter: Symbol::new(counter), count, reverse, carried: carried.len(), sliced: sliced.len() };
     let operands = [carried, sliced].concat();
     b.try_apply_blocks(op.into(), &operands, vec![block]).expect("typed")
 }
@@ -38,7 +45,11 @@ fn layers_read_their_slices_in_place() {
     let (n, m) = (s("L"), d(16));
     for reverse in [false, true] {
         let f = function(
-            &[f32s(&[s("B"), m.clone()]), f32s(&[n.clone(), m.clone(), m.clone()]), f32s(&[n.clone(), m.clone()])],
+            &[
+                f32s(&[s("B"), m.clone()]),
+                f32s(&[n.clone(), m.clone(), m.clone()]),
+                f32s(&[n.clone(), m.clone()]),
+            ],
             |b, x| {
                 repeat(b, ("l", n.clone(), reverse), &x[..1], &x[1..], |b, carry, part| {
                     let y = linear(b, carry[0], part[0], part[1]);
@@ -126,7 +137,8 @@ fn carried_values_may_swap_and_stay() {
 fn carried_values_are_read_at_other_places() {
     let f = function(&[f32s(&[d(6)]), f32s(&[d(6)])], |b, x| {
         repeat(b, ("i", d(4), false), x, &[], |b, carry, _| {
-            let turned = b.apply(Slice { starts: vec![d(5)], sizes: vec![d(6)], steps: vec![-1] }, &[carry[0]]);
+            let turned =
+                b.apply(Slice { starts: vec![d(5)], sizes: vec![d(6)], steps: vec![-1] }, &[carry[0]]);
             let y = b.add(turned, carry[1]);
             let e = b.apply(Exp, &[carry[1]]);
             let sum = b.sum(e, vec![0]);
@@ -168,7 +180,12 @@ fn a_loop_that_never_runs_keeps_its_start() {
     check("none", &f, vec![size("N", 0, None)], &[&[("N", 0)], &[("N", 2)]]);
 }
 
-fn branch(b: &mut Builder, condition: Value, then: impl FnOnce(&mut Builder) -> Vec<Value>, otherwise: impl FnOnce(&mut Builder) -> Vec<Value>) -> Vec<Value> {
+fn branch(
+    b: &mut Builder,
+    condition: Value,
+    then: impl FnOnce(&mut Builder) -> Vec<Value>,
+    otherwise: impl FnOnce(&mut Builder) -> Vec<Value>,
+) -> Vec<Value> {
     b.open();
     let results = then(b);
     let first = b.close(results);
@@ -199,12 +216,20 @@ fn branches_compute_one_of_two() {
 
 /// A module whose slots are the first parameters and results of `function`.
 fn stateful(function: Function, slots: usize) -> Module {
-    let port = |letter: &'static str| move |place: usize| if place < slots { Port::Slot(place) } else { Port::Named(format!("{letter}{place}")) };
+    let port = |letter: &'static str| {
+        move |place: usize| {
+            if place < slots { Port::Slot(place) } else { Port::Named(format!("{letter}{place}")) }
+        }
+    };
     let inputs = (0..function.body.params.len()).map(port("x")).collect();
     let outputs = (0..function.body.results.len()).map(port("y")).collect();
     let types = function.body.params[..slots].iter().map(|value| function.ty(*value).clone());
     let declared = types.enumerate().map(|(place, ty)| slot(&format!("s{place}"), ty)).collect();
-    Module { slots: declared, entries: vec![Entry { name: "main".into(), inputs, outputs, function }], ..Module::default() }
+    Module {
+        slots: declared,
+        entries: vec![Entry { name: "main".into(), inputs, outputs, function }],
+        ..Module::default()
+    }
 }
 
 /// Two calls, so that the second sees what the first left behind. Copies of the CPU's plan.
@@ -219,12 +244,18 @@ fn check_slots(label: &str, function: Function, slots: usize) -> usize {
         for _ in 0..2 {
             let expected = evaluate(&function, &arguments, &sizes(&[])).expect("evaluates");
             let names: Vec<String> = (0..arguments.len()).map(|place| format!("x{place}")).collect();
-            let inputs: Vec<(&str, Array)> = names.iter().map(String::as_str).zip(arguments.clone()).skip(slots).collect();
+            let inputs: Vec<(&str, Array)> =
+                names.iter().map(String::as_str).zip(arguments.clone()).skip(slots).collect();
             let found = machine.call("main", &inputs, &sizes(&[]));
             for (place, expected) in expected.iter().enumerate() {
                 let data = if place < slots { &machine.slots[&place] } else { &found[place - slots].1.data };
                 let found = Array::new(expected.shape.clone(), data.clone());
-                assert!(close(&found, expected, 1e-6), "{label}, {:?}, result {place}: {found:?}, not {expected:?}\n{}", target.kind, show(&plan));
+                assert!(
+                    close(&found, expected, 1e-6),
+                    "{label}, {:?}, result {place}: {found:?}, not {expected:?}\n{}",
+                    target.kind,
+                    show(&plan)
+                );
             }
             arguments[..slots].clone_from_slice(&expected[..slots]);
         }
@@ -299,12 +330,15 @@ fn a_slot_may_be_carried_by_a_loop() {
 
 #[test]
 fn a_cache_grows_in_place() {
-    let f = function(&[f32s(&[d(2), d(8), d(3)]), f32s(&[d(2), d(1), d(3)]), nnc_ir::Type::scalar(DType::I32)], |b, x| {
-        let op = Insert { starts: vec![d(0), d(0), d(0)], axis: Some(1) };
-        let cache = b.apply(op, x);
-        let sum = b.sum(cache, vec![1]);
-        vec![cache, sum]
-    });
+    let f = function(
+        &[f32s(&[d(2), d(8), d(3)]), f32s(&[d(2), d(1), d(3)]), nnc_ir::Type::scalar(DType::I32)],
+        |b, x| {
+            let op = Insert { starts: vec![d(0), d(0), d(0)], axis: Some(1) };
+            let cache = b.apply(op, x);
+            let sum = b.sum(cache, vec![1]);
+            vec![cache, sum]
+        },
+    );
     let module = stateful(f.clone(), 1);
     let plan = plan(&module, &nnc_compiler::schedule::Target::cpu());
     assert_eq!(launches(&plan).len(), 2, "{}", show(&plan));

@@ -39,7 +39,8 @@ impl<'p> Machine<'p> {
         self.settle(entry);
         for (port, place) in &entry.inputs {
             if let Port::Named(name) = port {
-                let (_, array) = inputs.iter().find(|(given, _)| given == name).expect("every input is given");
+                let (_, array) =
+                    inputs.iter().find(|(given, _)| given == name).expect("every input is given");
                 assert_eq!(array.data.len(), self.memory[place.0 as usize].len(), "input `{name}`");
                 self.memory[place.0 as usize] = array.data.clone();
             }

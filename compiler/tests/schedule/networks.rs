@@ -113,7 +113,12 @@ fn counts(plan: &Plan, expected: usize) {
 #[test]
 fn softmax_is_one_kernel() {
     let f = function(&[f32s(&[s("B"), s("N")])], |b, x| vec![softmax(b, x[0])]);
-    let plan = check("softmax", &f, vec![size("B", 1, None), size("N", 1, None)], &[&[("B", 5), ("N", 7)], &[("B", 1), ("N", 1)]]);
+    let plan = check(
+        "softmax",
+        &f,
+        vec![size("B", 1, None), size("N", 1, None)],
+        &[&[("B", 5), ("N", 7)], &[("B", 1), ("N", 1)]],
+    );
     counts(&plan, 1);
     assert_eq!(plan.kernels[0].tiles.len(), 1, "exponentials are kept\n{}", plan.kernels[0]);
 }
@@ -149,7 +154,13 @@ fn cross_entropy_folds_rows_and_then_all() {
 fn a_perceptron_finishes_its_products() {
     let (n, m, h) = (s("B"), d(20), d(33));
     let f = function(
-        &[f32s(&[n, m.clone()]), f32s(&[h.clone(), m]), f32s(&[h.clone()]), f32s(&[d(10), h]), f32s(&[d(10)])],
+        &[
+            f32s(&[n, m.clone()]),
+            f32s(&[h.clone(), m]),
+            f32s(&[h.clone()]),
+            f32s(&[d(10), h]),
+            f32s(&[d(10)]),
+        ],
         |b, x| {
             let z = linear(b, x[0], x[1], x[2]);
             let z = gelu(b, z);
@@ -217,7 +228,12 @@ fn block(causal: bool) -> nnc_ir::graph::Function {
 fn attention_over_heads() {
     let declared = vec![size("B", 1, None), size("T", 1, Some(1024))];
     for causal in [false, true] {
-        let plan = check("attention", &block(causal), declared.clone(), &[&[("B", 2), ("T", 5)], &[("B", 1), ("T", 70)]]);
+        let plan = check(
+            "attention",
+            &block(causal),
+            declared.clone(),
+            &[&[("B", 2), ("T", 5)], &[("B", 1), ("T", 70)]],
+        );
         assert!(launches(&plan).len() <= 8, "{}", show(&plan));
     }
 }
@@ -262,13 +278,18 @@ fn large_folds_are_cut() {
         vec![sum, squares]
     });
     let plan = check("columns", &columns, vec![], &[&[]]);
-    assert!(launches(&plan)[0].grid.iter().any(|(_, extent)| extent.as_constant().is_some_and(|n| n >= 8)), "{}", show(&plan));
+    assert!(
+        launches(&plan)[0].grid.iter().any(|(_, extent)| extent.as_constant().is_some_and(|n| n >= 8)),
+        "{}",
+        show(&plan)
+    );
     let all = function(&[f32s(&[s("N"), d(700)])], |b, x| {
         let e = b.apply(Exp, &[x[0]]);
         vec![b.sum(e, vec![0, 1]), reduce(b, Fold::Max, x[0], &[0, 1])]
     });
     check("everything", &all, vec![size("N", 100, Some(1000))], &[&[("N", 101)]]);
-    let odd = function(&[f32s(&[d(40001)])], |b, x| vec![b.sum(x[0], vec![0]), reduce(b, Fold::Min, x[0], &[0])]);
+    let odd =
+        function(&[f32s(&[d(40001)])], |b, x| vec![b.sum(x[0], vec![0]), reduce(b, Fold::Min, x[0], &[0])]);
     check("odd", &odd, vec![], &[&[]]);
 }
 
@@ -279,14 +300,25 @@ fn wide_columns_are_cut_into_pieces() {
         let y = b.mul(sum, x[1]);
         vec![y]
     });
-    counts(&check("pieces", &f, vec![size("N", 1, Some(50)), size("M", 1, None)], &[&[("N", 9), ("M", 600)], &[("N", 1), ("M", 3)]]), 1);
+    counts(
+        &check(
+            "pieces",
+            &f,
+            vec![size("N", 1, Some(50)), size("M", 1, None)],
+            &[&[("N", 9), ("M", 600)], &[("N", 1), ("M", 3)]],
+        ),
+        1,
+    );
 }
 
 #[test]
 fn permuted_views_and_slices_are_read_in_place() {
     let f = function(&[f32s(&[d(6), s("N"), d(4)]), f32s(&[d(4), d(3), s("N")])], |b, x| {
         let turned = b.permute(x[0], vec![2, 0, 1]);
-        let part = b.apply(Slice { starts: vec![d(0), d(5), d(0)], sizes: vec![d(4), d(3), s("N")], steps: vec![1, -2, 1] }, &[turned]);
+        let part = b.apply(
+            Slice { starts: vec![d(0), d(5), d(0)], sizes: vec![d(4), d(3), s("N")], steps: vec![1, -2, 1] },
+            &[turned],
+        );
         let y = b.add(part, x[1]);
         let shape = vec![d(12), s("N")];
         vec![b.reshape(y, shape)]
@@ -326,14 +358,21 @@ fn products_of_every_kind_of_letter() {
     ];
     let extents = [s("N"), d(5), d(6), d(7), d(3)];
     for (lhs, rhs, out) in cases {
-        let ty = |letters: &[u32]| f32s(&letters.iter().map(|l| extents[*l as usize].clone()).collect::<Vec<Dim>>());
+        let ty = |letters: &[u32]| {
+            f32s(&letters.iter().map(|l| extents[*l as usize].clone()).collect::<Vec<Dim>>())
+        };
         let op = Contract { lhs: lhs.to_vec(), rhs: rhs.to_vec(), out: out.to_vec() };
         let f = function(&[ty(lhs), ty(rhs)], |b, x| {
             let y = b.apply(op, x);
             let z = b.scale(y, 2.0);
             vec![b.apply(Tanh, &[z])]
         });
-        check(&format!("{lhs:?} {rhs:?} {out:?}"), &f, vec![size("N", 1, None)], &[&[("N", 67)], &[("N", 1)]]);
+        check(
+            &format!("{lhs:?} {rhs:?} {out:?}"),
+            &f,
+            vec![size("N", 1, None)],
+            &[&[("N", 67)], &[("N", 1)]],
+        );
     }
 }
 

@@ -34,7 +34,11 @@ pub fn module(function: Function, sizes: Vec<Size>) -> Module {
         (0..values.len()).map(|place| Port::Named(format!("{letter}{place}"))).collect::<Vec<_>>()
     };
     let (inputs, outputs) = (names("x", &function.body.params), names("y", &function.body.results));
-    Module { sizes, entries: vec![Entry { name: "main".into(), inputs, outputs, function }], ..Module::default() }
+    Module {
+        sizes,
+        entries: vec![Entry { name: "main".into(), inputs, outputs, function }],
+        ..Module::default()
+    }
 }
 
 /// A slot of state.
@@ -76,7 +80,8 @@ pub fn sizes(pairs: &[(&str, i64)]) -> Sizes {
 /// Invented parameters of a function: positions for integers.
 pub fn arguments(function: &Function, at: &Sizes) -> Vec<Array> {
     let shape = |ty: &Type| -> Vec<usize> {
-        let size = |dim: &Dim| dim.evaluate(&|symbol| at.get(symbol).copied()).expect("sizes are given") as usize;
+        let size =
+            |dim: &Dim| dim.evaluate(&|symbol| at.get(symbol).copied()).expect("sizes are given") as usize;
         ty.shape.iter().map(size).collect()
     };
     let one = |(place, value): (usize, &Value)| {
@@ -107,7 +112,8 @@ pub fn check(label: &str, function: &Function, declared: Vec<Size>, runs: &[&[(&
         for run in runs {
             let at = sizes(run);
             let arguments = arguments(function, &at);
-            let expected = evaluate(function, &arguments, &at).unwrap_or_else(|error| panic!("{label}: {error}"));
+            let expected =
+                evaluate(function, &arguments, &at).unwrap_or_else(|error| panic!("{label}: {error}"));
             let names: Vec<String> = (0..arguments.len()).map(|place| format!("x{place}")).collect();
             let inputs: Vec<(&str, Array)> = names.iter().map(String::as_str).zip(arguments).collect();
             let found = Machine::new(&plan).call("main", &inputs, &at);
@@ -135,7 +141,10 @@ fn short(array: &Array) -> (&[usize], &[f64]) {
 /// A plan, for people.
 pub fn show(plan: &Plan) -> String {
     let kernels: Vec<String> = plan.kernels.iter().map(|kernel| kernel.to_string()).collect();
-    let entries: Vec<String> =
-        plan.entries.iter().map(|entry| format!("{:#?}\n{:?}\n{:#?}", entry.steps, entry.places, entry.notes)).collect();
+    let entries: Vec<String> = plan
+        .entries
+        .iter()
+        .map(|entry| format!("{:#?}\n{:?}\n{:#?}", entry.steps, entry.places, entry.notes))
+        .collect();
     format!("{}\n{}", kernels.join("\n"), entries.join("\n"))
 }

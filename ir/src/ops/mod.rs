@@ -336,7 +336,7 @@ macro_rules! operations {
             pub(crate) fn write_fields(&self, out: &mut String) {
                 match self {
                     $(Op::$op($op { $($($field),*)? }) => {
-                        let fields: &[(&str, &dyn Fn(&mut String))] =
+                        let fields: &[NamedField] =
                             &[$($((stringify!($field), &|out: &mut String| Field::write($field, out))),*)?];
                         write_list(fields, out);
                     }),*
@@ -418,7 +418,10 @@ operations! {
 pub use manual::reference;
 pub use scatter::ScatterKind;
 
-fn write_list(fields: &[(&str, &dyn Fn(&mut String))], out: &mut String) {
+/// An attribute's name, and what appends its value.
+type NamedField<'a> = (&'a str, &'a dyn Fn(&mut String));
+
+fn write_list(fields: &[NamedField], out: &mut String) {
     for (place, (name, write)) in fields.iter().enumerate() {
         *out += if place > 0 { ", " } else { " {" };
         *out += name;

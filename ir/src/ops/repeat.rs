@@ -72,7 +72,7 @@ impl Operation for Loop {
             if ty.shape.iter().any(|size| size.mentions(&self.counter)) {
                 return Err(TypeError::new(format!("cannot stack {ty}: its size changes from turn to turn")));
             }
-            results.push(ty.with_shape([&[self.count.clone()], &ty.shape[..]].concat()));
+            results.push(ty.with_shape([std::slice::from_ref(&self.count), &ty.shape[..]].concat()));
         }
         Ok(results)
     }

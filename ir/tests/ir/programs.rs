@@ -57,7 +57,7 @@ pub fn f32s(shape: &[Dim]) -> Type {
 pub fn rich_module() -> Module {
     let (n, three) = (Dim::symbol("N"), Dim::constant(3));
     let mut b = Builder::new();
-    let x = b.param(f32s(&[n.clone()]));
+    let x = b.param(f32s(std::slice::from_ref(&n)));
     let stack = b.param(f32s(&[three.clone(), n.clone()]));
     b.function.values[x.0 as usize].name = Some("x \"quoted\"".into());
     let looped = repeat(&mut b, x, stack, &three);
@@ -67,7 +67,7 @@ pub fn rich_module() -> Module {
     Module {
         sizes: vec![size("N", 1, Some(64))],
         slots: vec![
-            weight("start", f32s(&[n.clone()]), 0),
+            weight("start", f32s(std::slice::from_ref(&n)), 0),
             weight("layer.w", Type { pattern: nnc_ir::Pattern::Any, ..f32s(&[three, n]) }, 1),
         ],
         entries: vec![Entry {

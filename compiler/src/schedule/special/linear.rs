@@ -117,7 +117,12 @@ pub(super) fn solve<'s>(scheduler: &mut Scheduler<'s>, node: &'s Node) -> Result
         let (grid, before) = counters("b", &shape[..rank - 2]);
         let (n, width) = (&square[rank - 1], &shape[rank - 1]);
         grid.iter().for_each(|(counter, extent)| writer.open(counter, extent, false));
-        let system = System { w: Stack { home: &work, before: &before }, x: Stack { home: &result, before: &before }, n, width };
+        let system = System {
+            w: Stack { home: &work, before: &before },
+            x: Stack { home: &result, before: &before },
+            n,
+            width,
+        };
         system.copy(writer, a, b, &before)?;
         each(writer, "pivot column", n, &mut |writer, column| system.eliminate(writer, column, ty.dtype))?;
         each(writer, "solved row", n, &mut |writer, row| {
@@ -189,7 +194,9 @@ impl System<'_> {
         }
         each(writer, "upper", column, &mut |writer, row| self.subtract(writer, row, column))?;
         let rest = &left - &Dim::one();
-        each(writer, "lower", &rest, &mut |writer, p| self.subtract(writer, &(&(column + p) + &Dim::one()), column))
+        each(writer, "lower", &rest, &mut |writer, p| {
+            self.subtract(writer, &(&(column + p) + &Dim::one()), column)
+        })
     }
 
     /// Subtracts the pivot's row from another one.

@@ -11,7 +11,11 @@ use nnc_ir::plan::Step;
 use nnc_ir::{Dim, Symbol};
 
 /// The running fold along an axis.
-pub(super) fn scan<'s>(scheduler: &mut Scheduler<'s>, op: &Scan, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn scan<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &Scan,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let (value, operand) = (node.results[0], node.operands[0]);
     let result = home(scheduler, value)?;
     let shape = scheduler.graph.shape(value).to_vec();

@@ -32,7 +32,11 @@ fn base(scheduler: &mut Scheduler, value: Value, result: &Home) -> Result<Option
 }
 
 /// A base with one part overwritten.
-pub(super) fn insert<'s>(scheduler: &mut Scheduler<'s>, op: &Insert, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn insert<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &Insert,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let result = home(scheduler, node.results[0])?;
     let graph = scheduler.graph;
     let (whole, part) = (graph.shape(node.operands[0]).to_vec(), graph.shape(node.operands[1]).to_vec());
@@ -60,7 +64,11 @@ pub(super) fn insert<'s>(scheduler: &mut Scheduler<'s>, op: &Insert, node: &'s N
 }
 
 /// A base with slices added or set at positions.
-pub(super) fn scatter<'s>(scheduler: &mut Scheduler<'s>, op: &Scatter, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn scatter<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &Scatter,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let result = home(scheduler, node.results[0])?;
     let [table, positions, updates] = [node.operands[0], node.operands[1], node.operands[2]];
     let in_place = scheduler.homes.get(&table) == Some(&result);
@@ -77,7 +85,9 @@ pub(super) fn scatter<'s>(scheduler: &mut Scheduler<'s>, op: &Scatter, node: &'s
             let (piece, column) = (Symbol::new("piece"), Symbol::new("column"));
             let width = Dim::constant(if vector { COLUMNS } else { 1 });
             let start = &width * &Dim::from(&piece);
-            let even = extent.as_constant().is_some_and(|extent| width.as_constant().is_some_and(|w| extent % w == 0));
+            let even = extent
+                .as_constant()
+                .is_some_and(|extent| width.as_constant().is_some_and(|w| extent % w == 0));
             let size = if even || !vector { width.clone() } else { width.minimum(&(&extent - &start)) };
             let put = |symbol: &Symbol| (*symbol == counter).then(|| &start + &Dim::from(&column));
             behind.iter_mut().for_each(|dim| *dim = dim.substitute(&put));

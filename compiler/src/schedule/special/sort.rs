@@ -42,7 +42,11 @@ fn along(at: &At, axis: usize, place: &Dim) -> At {
 }
 
 /// Sorted values and where they come from.
-pub(super) fn sort<'s>(scheduler: &mut Scheduler<'s>, op: &Sort, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn sort<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &Sort,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let (values, places) = (home(scheduler, node.results[0])?, home(scheduler, node.results[1])?);
     let shape = scheduler.graph.shape(node.operands[0]).to_vec();
     let name = scheduler.graph.name(node.results[0]);
@@ -72,7 +76,11 @@ pub(super) fn sort<'s>(scheduler: &mut Scheduler<'s>, op: &Sort, node: &'s Node)
 }
 
 /// The largest values and where they come from: each is the largest of those after the one before.
-pub(super) fn top_k<'s>(scheduler: &mut Scheduler<'s>, op: &TopK, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn top_k<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &TopK,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let (values, places) = (home(scheduler, node.results[0])?, home(scheduler, node.results[1])?);
     let shape = scheduler.graph.shape(node.operands[0]).to_vec();
     let dtype = scheduler.graph.ty(node.operands[0]).dtype;

@@ -15,7 +15,11 @@ use nnc_ir::plan::Step;
 const LONGEST: usize = 4096;
 
 /// Stores the elements of a table.
-pub(super) fn table<'s>(scheduler: &mut Scheduler<'s>, op: &Table, node: &'s Node) -> Result<Vec<Step>, Diagnostic> {
+pub(super) fn table<'s>(
+    scheduler: &mut Scheduler<'s>,
+    op: &Table,
+    node: &'s Node,
+) -> Result<Vec<Step>, Diagnostic> {
     let result = home(scheduler, node.results[0])?;
     if op.values.len() > LONGEST {
         let message = format!("a table of {} numbers is too long; {LONGEST} are possible", op.values.len());

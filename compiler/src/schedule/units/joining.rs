@@ -5,13 +5,18 @@ use crate::schedule::expand::summed;
 use nnc_ir::ops::{Contract, Op};
 use std::collections::BTreeMap;
 
+/// Elements below which a launch costs more than the work.
+const SMALL: f64 = 64.0;
+
 impl<'f> Planner<'_, 'f> {
     /// The counters of a group at which it reads all of `value`, each element once.
     fn covered(&self, unit: usize, value: Value, at: &At) -> Option<Vec<Symbol>> {
         let symbols = self.plain(unit, at)?;
         let group = self.as_group(unit)?;
         let extent = |dim: &Dim| match dim.as_symbol() {
-            Some(symbol) => group.counters.iter().find(|(counter, _)| counter == symbol).map(|(_, n)| n.clone()),
+            Some(symbol) => {
+                group.counters.iter().find(|(counter, _)| counter == symbol).map(|(_, n)| n.clone())
+            }
             None => Some(Dim::one()),
         };
         let shape = self.around.expander.graph.shape(value);
@@ -19,7 +24,13 @@ impl<'f> Planner<'_, 'f> {
     }
 
     /// A reader that can make `value` for all, and the index it does it at.
-    pub(super) fn host(&self, unit: usize, value: Value, class: Class, demands: &[Demand]) -> Option<(usize, At)> {
+    pub(super) fn host(
+        &self,
+        unit: usize,
+        value: Value,
+        class: Class,
+        demands: &[Demand],
+    ) -> Option<(usize, At)> {
         let at = self.only_point(unit, demands)?;
         let symbols = self.covered(unit, value, at)?;
         if !self.serves(unit, demands) || !self.has_room(unit, value) {
@@ -29,7 +40,10 @@ impl<'f> Planner<'_, 'f> {
         let fits = match class {
             Class::Product => self.admits_product(value, demand),
             Class::Fold => self.admits_fold(value, demand),
-            _ => self.is_full(unit, &symbols) || self.is_outer(unit, &symbols),
+            _ => {
+                let opens = || self.around.facts.of(value).heavy && self.opened(unit, at).is_some();
+                self.is_full(unit, &symbols) || self.is_outer(unit, &symbols) || opens()
+            }
         };
         fits.then(|| (unit, at.clone()))
     }
@@ -39,10 +53,45 @@ impl<'f> Planner<'_, 'f> {
         split.is_some_and(|split| same(&split.outer, symbols))
     }
 
+    /// How a group without folds is split for a root that is one value per row.
+    fn opened(&self, unit: usize, at: &At) -> Option<Split> {
+        let (group, symbols) = (self.as_group(unit)?, self.plain(unit, at)?);
+        let free = group.split.is_none() && group.anchor.is_none() && symbols.len() < group.counters.len();
+        if free { self.rows(unit, &symbols, true) } else { None }
+    }
+
+    /// Splits a group for a root that is one value per row.
+    pub(super) fn open_rows(&mut self, unit: usize, at: &At) {
+        if let Some(split) = self.opened(unit, at) {
+            self.divide(unit, split, true);
+        }
+    }
+
+    /// A group over the same small space that shares what it reads: one launch instead of two.
+    fn small_sibling(&self, value: Value, demands: &[Demand]) -> Option<(usize, At)> {
+        let shape = self.around.expander.graph.shape(value);
+        if self.around.guess.product(shape) > SMALL || self.around.facts.of(value).heavy {
+            return None;
+        }
+        let leaves = self.around.facts.of(value).leaves;
+        (0..self.done.units.len()).rev().find_map(|unit| {
+            let group = self.as_group(unit)?;
+            let root = group.roots.first()?;
+            let fits = group.split.is_none()
+                && group.anchor.is_none()
+                && root.dest == Dest::Own
+                && self.around.expander.graph.shape(root.value) == shape
+                && !self.around.facts.of(root.value).leaves.is_disjoint(&leaves)
+                && self.serves(unit, demands)
+                && self.has_room(unit, value);
+            fits.then(|| (unit, root.at.clone()))
+        })
+    }
+
     /// A group that folds over the same space and shares what it reads.
     pub(super) fn sibling(&self, value: Value, class: Class, demands: &[Demand]) -> Option<(usize, At)> {
         if class != Class::Fold {
-            return None;
+            return if class == Class::Light { self.small_sibling(value, demands) } else { None };
         }
         let graph = self.around.expander.graph;
         let leaves = self.around.facts.of(value).leaves;
@@ -52,7 +101,7 @@ impl<'f> Planner<'_, 'f> {
                 && graph.shape(root.value) == graph.shape(value)
                 && self.folded(root.value) == self.folded(value)
                 && !self.around.facts.of(root.value).leaves.is_disjoint(&leaves);
-            let demand = Demand { unit, at: Some(root.at.clone()), matrix: false, guarded: false };
+            let demand = Demand::of(unit, root.at.clone());
             let fits = alike
                 && self.admits_fold(value, &demand)
                 && self.serves(unit, demands)
@@ -101,21 +150,28 @@ impl<'f> Planner<'_, 'f> {
             None if full => self.columns(unit, at),
             None => self.rows(unit, &symbols, along),
             Some(split) if along && same(&split.outer, &symbols) => Some(split.clone()),
-            Some(split) if !along && full && self.columns(unit, at).as_ref() == Some(split) => Some(split.clone()),
+            Some(split) if !along && full && self.columns(unit, at).as_ref() == Some(split) => {
+                Some(split.clone())
+            }
             Some(_) => None,
         }
     }
 
     fn in_order(&self, unit: usize, symbols: &[Symbol]) -> Vec<Symbol> {
         let counters = self.as_group(unit).map(|group| group.counters.as_slice()).unwrap_or_default();
-        counters.iter().map(|(counter, _)| counter.clone()).filter(|counter| symbols.contains(counter)).collect()
+        counters
+            .iter()
+            .map(|(counter, _)| counter.clone())
+            .filter(|counter| symbols.contains(counter))
+            .collect()
     }
 
     /// The last axis of a fold's result is walked by vectors; what is folded is walked in order.
     fn columns(&self, unit: usize, at: &At) -> Option<Split> {
         let last = at.iter().rev().find_map(Dim::as_symbol)?.clone();
         let group = self.as_group(unit)?;
-        let outer = group.counters.iter().map(|(counter, _)| counter.clone()).filter(|c| *c != last).collect();
+        let outer =
+            group.counters.iter().map(|(counter, _)| counter.clone()).filter(|c| *c != last).collect();
         Some(Split { outer, inner: vec![last] })
     }
 
@@ -133,7 +189,12 @@ impl<'f> Planner<'_, 'f> {
             return None;
         }
         let outer = self.in_order(unit, symbols);
-        let inner = group.counters.iter().map(|(counter, _)| counter.clone()).filter(|c| !outer.contains(c)).collect();
+        let inner = group
+            .counters
+            .iter()
+            .map(|(counter, _)| counter.clone())
+            .filter(|c| !outer.contains(c))
+            .collect();
         Some(Split { outer, inner })
     }
 
@@ -141,7 +202,12 @@ impl<'f> Planner<'_, 'f> {
     pub(super) fn state_fold(&mut self, value: Value, demand: &Demand) {
         let Some(split) = self.split_for(value, demand) else { return };
         let along = self.is_along(value);
-        let Some(group) = self.as_group_mut(demand.unit) else { return };
+        self.divide(demand.unit, split, along);
+    }
+
+    /// Splits a group. Folds over the inner extents use the inner counters.
+    fn divide(&mut self, unit: usize, split: Split, along: bool) {
+        let Some(group) = self.as_group_mut(unit) else { return };
         if group.split.is_none() && along && !split.inner.is_empty() {
             let inner = group.counters.iter().filter(|(counter, _)| split.inner.contains(counter));
             let (symbols, extents) = inner.cloned().unzip();
@@ -172,7 +238,7 @@ impl<'f> Planner<'_, 'f> {
         group.anchor = Some((value, at));
         for (letters, operand) in [(&op.lhs, node.operands[0]), (&op.rhs, node.operands[1])] {
             let at = letters.iter().map(|letter| index[letter].clone()).collect();
-            self.demand(operand, Demand { unit, at: Some(at), matrix: true, guarded: false })?;
+            self.demand(operand, Demand { matrix: true, ..Demand::of(unit, at) })?;
         }
         Ok(())
     }

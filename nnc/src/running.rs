@@ -1,0 +1,232 @@
+//! Commands that run a program: `train`, `eval`, `generate`.
+
+use crate::files::Files;
+use crate::pipeline::{self, Compiled};
+use nnc_ir::DType;
+use nnc_ir::session::HostBytes;
+use nnc_ir::training::Training;
+use nnc_kernels::random::threefry2x32;
+use nnc_runtime::checkpoint::TensorFile;
+use nnc_runtime::cpu::Cpu;
+use nnc_runtime::data::{Dataset, Facts, Feeding};
+use nnc_runtime::trainer::{Options, Trainer};
+use std::borrow::Cow;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// What every running command takes.
+#[derive(clap::Args)]
+pub struct Common {
+    /// The program.
+    file: PathBuf,
+    /// Data from the command line, `field=PATH`; `data=PATH` replaces the source.
+    #[arg(long = "data", num_args = 1..)]
+    data: Vec<String>,
+    /// Settings of the model, `name=value`.
+    #[arg(long = "param", num_args = 1..)]
+    params: Vec<String>,
+    /// Threads; all cores without it.
+    #[arg(long)]
+    threads: Option<usize>,
+    /// One JSON object per line on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `nnc train`
+#[derive(clap::Args)]
+pub struct Train {
+    #[command(flatten)]
+    common: Common,
+    /// Training steps, instead of the program's.
+    #[arg(long)]
+    steps: Option<i64>,
+    /// Seed of the run.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Folder for checkpoints, weights, log and loss curve.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Folder of the run to go on with.
+    #[arg(long)]
+    resume: Option<PathBuf>,
+}
+
+/// `nnc eval`
+#[derive(clap::Args)]
+pub struct Eval {
+    #[command(flatten)]
+    common: Common,
+    /// Weights of a run.
+    #[arg(long)]
+    weights: PathBuf,
+}
+
+/// `nnc generate`
+#[derive(clap::Args)]
+pub struct Generate {
+    #[command(flatten)]
+    common: Common,
+    /// Weights of a run.
+    #[arg(long)]
+    weights: PathBuf,
+    /// Text to go on from.
+    #[arg(long, default_value = "\n")]
+    prompt: String,
+    /// Characters to write.
+    #[arg(long, default_value_t = 300)]
+    length: usize,
+    /// 0 takes the likeliest character, 1 samples as the model says.
+    #[arg(long, default_value_t = 0.8)]
+    temperature: f64,
+    /// Samples among so many likeliest characters; 0 among all.
+    #[arg(long, default_value_t = 0)]
+    top_k: usize,
+    /// Seed of the samples.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+fn refuse(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}
+
+/// The program compiled, its training part, and a trainer on this processor.
+fn prepare(
+    common: &Common,
+    steps: Option<i64>,
+    options: Options,
+) -> Result<(Files, Training, Trainer<Cpu>), ExitCode> {
+    let files = Files::beside(&common.file).with_data(&common.data).map_err(refuse)?;
+    let (_, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
+    let Compiled { plan, code, training, .. } = pipeline::compile(built)?;
+    let training = training.ok_or_else(|| refuse("this file has no `train` program"))?;
+    let cpu = Cpu::new(&plan.kernels, &code, common.threads).map_err(refuse)?;
+    Ok((files, training, Trainer::new(cpu, plan, options)))
+}
+
+/// The data of the first fit.
+fn open(files: &Files, training: &Training) -> Result<(Arc<dyn Dataset>, Feeding), ExitCode> {
+    let Some(fit) = training.fits.first() else { return Err(refuse("this program trains nothing")) };
+    let share = (fit.held_out != 0.1).then_some(fit.held_out);
+    let feeding = files.spec(&fit.data, share).feeding().map_err(refuse)?;
+    let dataset = files.open(&fit.data, share).map_err(refuse)?;
+    Ok((Arc::from(dataset), feeding))
+}
+
+/// Trains.
+pub fn train(arguments: &Train) -> ExitCode {
+    let options = Options {
+        seed: arguments.seed,
+        out: arguments.out.clone(),
+        resume: arguments.resume.clone(),
+        json: arguments.common.json,
+    };
+    let run = || {
+        let (files, training, mut trainer) = prepare(&arguments.common, arguments.steps, options.clone())?;
+        let (dataset, feeding) = open(&files, &training)?;
+        if training.fits.iter().any(|fit| fit.data != training.fits[0].data) {
+            return Err(refuse("fits with different data are not built yet"));
+        }
+        let summary = trainer.train(&training, &dataset, &feeding).map_err(refuse)?;
+        if !arguments.common.json {
+            println!(
+                "{} steps, {:.0} samples or tokens per second",
+                summary.steps, summary.samples_per_second
+            );
+            summary.evaluation.iter().for_each(|(name, value)| println!("val_{name} {value:.4}"));
+        }
+        Ok(())
+    };
+    run().map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+/// Evaluates weights.
+pub fn eval(arguments: &Eval) -> ExitCode {
+    let run = || {
+        let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
+        let (dataset, feeding) = open(&files, &training)?;
+        trainer.load_weights(&arguments.weights).map_err(refuse)?;
+        let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
+        let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
+        if arguments.common.json {
+            println!("{}", serde_json::json!(named.collect::<std::collections::BTreeMap<_, _>>()));
+        } else {
+            named.for_each(|(name, value)| println!("{name} {value:.4}"));
+        }
+        Ok(())
+    };
+    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+}
+
+/// Writes text.
+pub fn generate(arguments: &Generate) -> ExitCode {
+    let run = || {
+        let (_, _, mut trainer) = prepare(&arguments.common, None, Options::default())?;
+        trainer.load_weights(&arguments.weights).map_err(refuse)?;
+        let weights = TensorFile::open(&arguments.weights).map_err(refuse)?;
+        let facts =
+            weights.metadata().get("nnc.facts").and_then(|text| serde_json::from_str::<Facts>(text).ok());
+        let vocabulary = facts.and_then(|facts| facts.vocabulary);
+        let vocabulary = vocabulary
+            .ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
+        let mut tokens = vocabulary.encode(&arguments.prompt).map_err(refuse)?;
+        if tokens.is_empty() {
+            return Err(refuse("the prompt is empty"));
+        }
+        let mut out = std::io::stdout().lock();
+        let session = trainer.has_session();
+        for place in 0..arguments.length {
+            // With caches only what is new is fed; without, the whole text so far.
+            let new = if session && place > 0 { &tokens[tokens.len() - 1..] } else { &tokens[..] };
+            let bytes: Vec<u8> = new.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect();
+            let input = HostBytes { dtype: DType::I32, shape: vec![1, new.len()], bytes: Cow::Owned(bytes) };
+            let entry = if session { "session" } else { "forward" };
+            let outputs = trainer.call(entry, &[("token", input)]).map_err(refuse)?;
+            let logits = last_row(&outputs[0].1);
+            let token = sample(&logits, arguments, place as u32);
+            tokens.push(token);
+            let text = vocabulary.decode(&[token]).map_err(refuse)?;
+            if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
+                break;
+            }
+        }
+        let _ = writeln!(out);
+        Ok(())
+    };
+    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+}
+
+/// The logits of the last position.
+fn last_row(logits: &HostBytes) -> Vec<f64> {
+    let width = logits.shape.last().copied().unwrap_or(1);
+    let all = logits.bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+    let all: Vec<f64> = all.collect();
+    all[all.len() - width..].to_vec()
+}
+
+/// A character drawn from its logits.
+fn sample(logits: &[f64], arguments: &Generate, place: u32) -> u32 {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|a, b| logits[*b].total_cmp(&logits[*a]));
+    if arguments.temperature <= 0.0 {
+        return order[0] as u32;
+    }
+    if arguments.top_k > 0 {
+        order.truncate(arguments.top_k);
+    }
+    let weight = |k: &usize| ((logits[*k] - logits[order[0]]) / arguments.temperature).exp();
+    let total: f64 = order.iter().map(weight).sum();
+    let bits = threefry2x32([arguments.seed as u32, (arguments.seed >> 32) as u32], [place, 0])[0];
+    let mut left = f64::from(bits) / f64::from(u32::MAX) * total;
+    for k in &order {
+        left -= weight(k);
+        if left <= 0.0 {
+            return *k as u32;
+        }
+    }
+    order[order.len() - 1] as u32
+}
