@@ -1,7 +1,7 @@
 //! The entry `init`: initial values of all slots, cut out of the functions that read them.
 
 use nnc_base::{Diagnostic, Span};
-use nnc_ir::graph::{Block, Entry, Function, Module, Node, Port};
+use nnc_ir::graph::{Block, Entry, Function, Module, Node, Port, SlotKind};
 use nnc_ir::{Builder, DType, Dim, Symbol, Type, Value, ops};
 use std::collections::HashMap;
 
@@ -29,7 +29,8 @@ pub(crate) fn init_entry(
         seed: init.inputs.first().and_then(|_| b.current().params.first().copied()),
         problems: Vec::new(),
     };
-    for (slot, _) in starts {
+    // Caches begin with every session, in zeros; their sizes are known only then.
+    for (slot, _) in starts.iter().filter(|(slot, _)| module.slots[*slot].kind != SlotKind::Cache) {
         cut.slot(module, &mut b, *slot);
     }
     init.inputs = cut.seed.iter().map(|_| Port::Named("seed".into())).collect();

@@ -87,6 +87,10 @@ impl<'a> Elaborator<'a> {
         if kind == SlotKind::Weight {
             self.apply_sheets(place);
         }
+        if kind == SlotKind::Cache && !matches!(self.slots[place].start, Some(Start::Fill(x)) if x == 0.0) {
+            let message = format!("cache `{path}` starts with something else than 0");
+            self.report(Diagnostic::error("support::cache", slot.name.span, message).help("start it at 0"));
+        }
         if kind == SlotKind::Cache {
             self.count_cache(place, slot, &loops);
         }
