@@ -56,6 +56,8 @@ enum Command {
     Train(running::Train),
     /// Evaluate weights on the held-out part of the data.
     Eval(running::Eval),
+    /// Measure the kernels of a training step.
+    Bench(running::Bench),
     /// Write text from a trained model of characters.
     Generate(running::Generate),
     /// Explain the code of an error.
@@ -68,6 +70,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    nnc_kernels::pipe::end_quietly_on_closed_pipe();
     let arguments = Arguments::parse();
     // Deep programs recurse; the stack is sized for the stated nesting limits.
     let worker = std::thread::Builder::new().stack_size(256 << 20).spawn(move || run(arguments.command));
@@ -84,6 +87,7 @@ fn run(command: Command) -> ExitCode {
         Command::Build { file, params, emit } => build_file(&file, &params, emit.as_deref()),
         Command::Train(arguments) => running::train(&arguments),
         Command::Eval(arguments) => running::eval(&arguments),
+        Command::Bench(arguments) => running::bench(&arguments),
         Command::Generate(arguments) => running::generate(&arguments),
         Command::Explain { code } => explain(&code),
         Command::Doctor => doctor(),

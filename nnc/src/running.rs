@@ -15,6 +15,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What every running command takes.
 #[derive(clap::Args)]
@@ -62,6 +63,16 @@ pub struct Eval {
     /// Weights of a run.
     #[arg(long)]
     weights: PathBuf,
+}
+
+/// `nnc bench`
+#[derive(clap::Args)]
+pub struct Bench {
+    #[command(flatten)]
+    common: Common,
+    /// Training steps that are measured, after ten that are not.
+    #[arg(long, default_value_t = 50)]
+    steps: u64,
 }
 
 /// `nnc generate`
@@ -156,6 +167,43 @@ pub fn eval(arguments: &Eval) -> ExitCode {
             println!("{}", serde_json::json!(named.collect::<std::collections::BTreeMap<_, _>>()));
         } else {
             named.for_each(|(name, value)| println!("{name} {value:.4}"));
+        }
+        Ok(())
+    };
+    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+}
+
+/// Measures the kernels of the training step.
+pub fn bench(arguments: &Bench) -> ExitCode {
+    let run = || {
+        let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
+        let (dataset, feeding) = open(&files, &training)?;
+        let fit = &training.fits[0];
+        trainer.initialize().map_err(refuse)?;
+        trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
+        let start = Instant::now();
+        trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
+        let plain = start.elapsed().as_secs_f64() * 1e3 / arguments.steps as f64;
+        trainer.session().device_mut().measure();
+        trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
+        let profile = trainer.session().device().profile().cloned().unwrap_or_default();
+        let steps = arguments.steps as f64;
+        let mut rows: Vec<(String, f64, f64)> = profile
+            .into_iter()
+            .map(|(name, (calls, time))| (name, calls as f64 / steps, time.as_secs_f64() * 1e3 / steps))
+            .collect();
+        rows.sort_by(|a, b| b.2.total_cmp(&a.2));
+        let total: f64 = rows.iter().map(|row| row.2).sum();
+        if arguments.common.json {
+            let kernels: Vec<_> = rows
+                .iter()
+                .map(|(name, calls, time)| serde_json::json!({"kernel": name, "launches": calls, "milliseconds": time}))
+                .collect();
+            println!("{}", serde_json::json!({"step_milliseconds": plain, "kernels": kernels}));
+        } else {
+            println!("{}", nnc_kernels::cpu::describe());
+            println!("a step takes {plain:.3} ms, {total:.3} ms of it in kernels");
+            rows.iter().for_each(|(name, calls, time)| println!("{time:9.3} ms {calls:6.0} x  {name}"));
         }
         Ok(())
     };

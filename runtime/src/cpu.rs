@@ -12,8 +12,10 @@ use nnc_kernels::exec::CodePage;
 use nnc_kernels::host::HOST;
 use nnc_kernels::team::Team;
 use std::cell::UnsafeCell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Nanoseconds of work below which handing a chunk to another thread does not pay.
 const CHUNK_NANOSECONDS: f64 = 20_000.0;
@@ -49,7 +51,11 @@ pub struct Cpu {
     starts: Vec<usize>,
     scratch: Vec<AlignedBytes>,
     bytes: usize,
+    profile: Option<Profile>,
 }
+
+/// Launches and their time, by kernel.
+pub type Profile = BTreeMap<String, (u64, Duration)>;
 
 /// Memory that kernels write through shared references.
 pub struct CpuBuffer(UnsafeCell<AlignedBytes>);
@@ -93,12 +99,22 @@ impl Cpu {
         bytes.push(0);
         let page = CodePage::new(&bytes).map_err(|e| error(format!("the code cannot be mapped: {e}")))?;
         let scratch = (0..team.threads()).map(|_| AlignedBytes::zeroed(0)).collect();
-        Ok(Cpu { team, kernels: kernels.to_vec(), page, starts, scratch, bytes: 0 })
+        Ok(Cpu { team, kernels: kernels.to_vec(), page, starts, scratch, bytes: 0, profile: None })
     }
 
     /// Bytes allocated so far for slots, results and scratch memory.
     pub fn allocated(&self) -> usize {
         self.bytes + self.scratch.iter().map(|s| s.len()).sum::<usize>()
+    }
+
+    /// Starts to measure every launch, or measures anew.
+    pub fn measure(&mut self) {
+        self.profile = Some(Profile::new());
+    }
+
+    /// What was measured.
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
     }
 
     fn reserve(&mut self, bytes: usize) {
@@ -210,7 +226,14 @@ impl Device for Cpu {
             // worker has scratch memory of its own.
             unsafe { run(&cx, start, (start + chunk).min(instances)) };
         };
-        self.team.run(chunks as usize, &body).map_err(|panic| error(panic.message))
+        let start = self.profile.is_some().then(Instant::now);
+        self.team.run(chunks as usize, &body).map_err(|panic| error(panic.message))?;
+        if let (Some(profile), Some(start)) = (&mut self.profile, start) {
+            let entry = profile.entry(program.kernel.name.clone()).or_default();
+            entry.0 += 1;
+            entry.1 += start.elapsed();
+        }
+        Ok(())
     }
 
     fn finish(&mut self) -> Result<(), CpuError> {

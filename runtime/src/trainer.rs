@@ -254,6 +254,25 @@ impl<D: Device> Trainer<D> {
         Ok(summary)
     }
 
+    /// Runs training steps without evaluation, log or files.
+    pub fn steps(
+        &mut self,
+        fit: &Fit,
+        dataset: &Arc<dyn Dataset>,
+        feeding: &Feeding,
+        count: u64,
+    ) -> Result<(), TrainError> {
+        let mut loader = Loader::train(dataset.clone(), feeding, self.options.seed, Position::default());
+        for step in 0..count {
+            let batch = loader.next_batch().map_err(file)?;
+            let batch = batch.ok_or_else(|| fail("train::data", "the data gave no batch"))?;
+            let tensors: Vec<(&str, HostBytes)> =
+                batch.iter().map(|(name, tensor)| (name, view(tensor))).collect();
+            self.step(&fit.step_entry, tensors, step)?;
+        }
+        Ok(())
+    }
+
     fn step(
         &mut self,
         entry: &str,

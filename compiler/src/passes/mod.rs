@@ -11,6 +11,7 @@ pub(crate) mod dead_code;
 mod forget;
 mod hoist;
 mod narrow;
+mod prune;
 mod simplify;
 mod sink;
 mod vectorize;
@@ -20,6 +21,7 @@ pub use dead_code::DEAD_CODE;
 pub use forget::FORGET_GRADIENTS;
 pub use hoist::HOIST;
 pub use narrow::NARROW_LOOPS;
+pub use prune::PRUNE_INPUTS;
 pub use simplify::{SIMPLIFY, rules};
 pub use sink::SINK_VIEWS;
 pub use vectorize::VECTORIZE_LOOPS;
@@ -56,6 +58,7 @@ pub const PIPELINE: &[Pass] = &[
     CSE,
     SINK_VIEWS,
     DEAD_CODE,
+    PRUNE_INPUTS,
 ];
 
 /// The pass called `name`.

@@ -9,11 +9,12 @@ pub(super) struct Library {
     /// All kernels, by number.
     pub kernels: Vec<Kernel>,
     known: HashMap<String, u32>,
+    names: HashMap<String, u32>,
 }
 
 impl Library {
     /// The number of `kernel`, or of one that differs in names for people only.
-    pub fn add(&mut self, kernel: Kernel) -> u32 {
+    pub fn add(&mut self, mut kernel: Kernel) -> u32 {
         let mut anonymous = kernel.clone();
         anonymous.name.clear();
         anonymous.buffers.iter_mut().for_each(|buffer| buffer.name.clear());
@@ -24,6 +25,12 @@ impl Library {
         }
         let number = self.kernels.len() as u32;
         self.known.insert(text, number);
+        // Names are unique: files and profiles go by them.
+        let uses = self.names.entry(kernel.name.clone()).or_insert(0);
+        *uses += 1;
+        if *uses > 1 {
+            kernel.name = format!("{}_{uses}", kernel.name);
+        }
         self.kernels.push(kernel);
         number
     }

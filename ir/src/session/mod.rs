@@ -101,6 +101,11 @@ impl<D: Device> Session<D> {
         &self.device
     }
 
+    /// The device, for settings of its own; it must keep what it allocated.
+    pub fn device_mut(&mut self) -> &mut D {
+        &mut self.device
+    }
+
     /// The device, for another session. What the slots hold is lost.
     pub fn into_device(self) -> D {
         self.device
