@@ -4,7 +4,7 @@ use crate::files::Files;
 use crate::pipeline::{self, Compiled};
 use nnc_ir::DType;
 use nnc_ir::session::HostBytes;
-use nnc_ir::training::Training;
+use nnc_ir::training::{Plain, Training};
 use nnc_kernels::random::threefry2x32;
 use nnc_runtime::checkpoint::TensorFile;
 use nnc_runtime::cpu::Cpu;
@@ -213,7 +213,8 @@ pub fn bench(arguments: &Bench) -> ExitCode {
 /// Writes text.
 pub fn generate(arguments: &Generate) -> ExitCode {
     let run = || {
-        let (_, _, mut trainer) = prepare(&arguments.common, None, Options::default())?;
+        let (_, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
+        let context = context_of(&training);
         trainer.load_weights(&arguments.weights).map_err(refuse)?;
         let weights = TensorFile::open(&arguments.weights).map_err(refuse)?;
         let facts =
@@ -227,9 +228,16 @@ pub fn generate(arguments: &Generate) -> ExitCode {
         }
         let mut out = std::io::stdout().lock();
         let session = trainer.has_session();
+        let mut fed = 0;
         for place in 0..arguments.length {
-            // With caches only what is new is fed; without, the whole text so far.
-            let new = if session && place > 0 { &tokens[tokens.len() - 1..] } else { &tokens[..] };
+            // The model knows windows of `context` characters: a full one begins anew with its second half.
+            if fed >= context {
+                trainer.session().forget_caches();
+                fed = 0;
+            }
+            let window = tokens.len().saturating_sub(if fed == 0 && place > 0 { context / 2 } else { context });
+            let new = if session && fed > 0 { &tokens[tokens.len() - 1..] } else { &tokens[window..] };
+            fed += new.len();
             let bytes: Vec<u8> = new.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect();
             let input = HostBytes { dtype: DType::I32, shape: vec![1, new.len()], bytes: Cow::Owned(bytes) };
             let entry = if session { "session" } else { "forward" };
@@ -246,6 +254,15 @@ pub fn generate(arguments: &Generate) -> ExitCode {
         Ok(())
     };
     run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+}
+
+/// Characters of a training window.
+fn context_of(training: &Training) -> usize {
+    let option = training.fits.first().and_then(|fit| fit.data.options.get("context"));
+    match option {
+        Some(Plain::Int(n)) if *n > 1 => *n as usize,
+        _ => 64,
+    }
 }
 
 /// The logits of the last position.

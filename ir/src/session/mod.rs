@@ -10,6 +10,7 @@ mod run;
 pub use error::CallError;
 
 use crate::kernel::Kernel;
+use crate::graph::SlotKind;
 use crate::plan::Plan;
 use crate::{DType, Symbol};
 use memory::Memory;
@@ -109,6 +110,15 @@ impl<D: Device> Session<D> {
     /// The device, for another session. What the slots hold is lost.
     pub fn into_device(self) -> D {
         self.device
+    }
+
+    /// Ends what the caches remember: the next call begins a new session.
+    pub fn forget_caches(&mut self) {
+        for (held, slot) in self.slots.iter_mut().zip(&self.plan.slots) {
+            if slot.kind == SlotKind::Cache {
+                *held = None;
+            }
+        }
     }
 
     /// Sets the elements of slot `slot`.
