@@ -51,12 +51,11 @@ pub struct Overrides {
 
 /// Elaborates a loaded program.
 pub fn build(program: &Program, overrides: &Overrides, world: &dyn World) -> Result<Built, Vec<Diagnostic>> {
-    if program.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
-        return Err(program.diagnostics.clone());
-    }
     let mut task =
         Task { program, overrides, world, built: Built::default(), diagnostics: Vec::new(), penalties: 0 };
     task.run();
+    // What is broken in the text hides nothing of the rest: both are told together.
+    task.diagnostics.extend(program.diagnostics.iter().cloned());
     let errors = task.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error);
     if errors {
         return Err(dedup(task.diagnostics));
@@ -429,7 +428,8 @@ impl<'p> Task<'p> {
             members.push((Rc::from(field.name.as_str()), Val::Tensor(Tensor { value, axes, bound: None })));
         }
         if let Some(info) = self.world.data(&fit.data) {
-            for (name, _) in inputs {
+            for (name, value) in inputs {
+                self.check_classes(e, fit, &info, name, value);
                 if !info.fields.iter().any(|f| *f.name == **name) {
                     let all: Vec<&str> = info.fields.iter().map(|f| f.name.as_str()).collect();
                     let message = format!("the model needs `{name}`; the data give {}", all.join(", "));
@@ -440,6 +440,26 @@ impl<'p> Task<'p> {
             }
         }
         Some(Val::Record(Rc::new(members)))
+    }
+
+    /// Data must not hold more different integers than the model's `index(n)` allows.
+    fn check_classes(
+        &mut self,
+        e: &mut Elaborator<'p>,
+        fit: &FitSettings<'p>,
+        info: &DataInfo,
+        name: &str,
+        value: &Val<'p>,
+    ) {
+        let classes = info.fields.iter().find(|f| f.name == name).and_then(|f| f.classes);
+        let bound = value.tensor().and_then(|t| t.bound.as_ref()).and_then(Dim::as_constant);
+        if let (Some(classes), Some(bound)) = (classes, bound)
+            && classes as i64 > bound
+        {
+            let message = format!("the data hold {classes} different `{name}`s, the model takes {bound}");
+            let help = format!("raise the bound of `{name}`, for example `--param vocab={classes}`");
+            e.report(Diagnostic::error("train::classes", fit.data_span, message).help(help));
+        }
     }
 
     fn loss(
@@ -570,7 +590,12 @@ impl<'p> Task<'p> {
 
 /// What readers deliver when the data cannot be opened now.
 fn signature(source: &DataSource) -> Option<DataInfo> {
-    let field = |name: &str, dtype| crate::world::DataField { name: name.into(), dtype, shape: Vec::new() };
+    let field = |name: &str, dtype| crate::world::DataField {
+        name: name.into(),
+        dtype,
+        shape: Vec::new(),
+        classes: None,
+    };
     let fields = match source.kind.as_str() {
         "text" => vec![field("token", DType::I32), field("next", DType::I32)],
         "idx" => vec![field("label", DType::I32)],

@@ -12,6 +12,8 @@ pub struct DataField {
     pub dtype: DType,
     /// Sizes of one sample.
     pub shape: Vec<usize>,
+    /// For integers: how many different ones there are, where the reader knows.
+    pub classes: Option<usize>,
 }
 
 /// What a reader says of a data set.

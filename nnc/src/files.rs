@@ -64,10 +64,12 @@ impl World for Files {
 
     fn data(&self, source: &DataSource) -> Option<DataInfo> {
         let dataset = self.open(source, None).ok()?;
+        let vocabulary = dataset.facts().vocabulary.and_then(|v| v.size().ok());
         let field = |f: &data::Field| DataField {
             name: f.name.clone(),
             dtype: f.dtype,
             shape: f.sample_shape.clone(),
+            classes: vocabulary.filter(|_| f.name == "token"),
         };
         Some(DataInfo { fields: dataset.fields().iter().map(field).collect(), samples: dataset.len() })
     }

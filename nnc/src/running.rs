@@ -235,7 +235,8 @@ pub fn generate(arguments: &Generate) -> ExitCode {
                 trainer.session().forget_caches();
                 fed = 0;
             }
-            let window = tokens.len().saturating_sub(if fed == 0 && place > 0 { context / 2 } else { context });
+            let window =
+                tokens.len().saturating_sub(if fed == 0 && place > 0 { context / 2 } else { context });
             let new = if session && fed > 0 { &tokens[tokens.len() - 1..] } else { &tokens[window..] };
             fed += new.len();
             let bytes: Vec<u8> = new.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect();

@@ -293,7 +293,8 @@ impl<'a> Elaborator<'a> {
             // A cache outside sessions takes the size of what was appended.
             return Val::Tensor(tensor);
         }
-        if differs && before.axes.len() == tensor.axes.len() {
+        let lower = !tensor.axes.is_empty() && tensor.axes.len() != before.axes.len();
+        if lower || (differs && before.axes.len() == tensor.axes.len()) {
             let message = format!(
                 "`{name}` is {} and becomes {}",
                 super::axes::describe(&before.axes),

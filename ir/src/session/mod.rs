@@ -9,8 +9,8 @@ mod run;
 
 pub use error::CallError;
 
-use crate::kernel::Kernel;
 use crate::graph::SlotKind;
+use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::{DType, Symbol};
 use memory::Memory;
