@@ -292,7 +292,7 @@ impl<'t> Reader<'t> {
         let likely: Vec<Hole> = all.iter().filter(|hole| !self.may_be_record(hole)).cloned().collect();
         let mut found = Vec::new();
         found.extend((goal == Rule::items && !broken).then(Vec::new));
-        let new = likely.len() < all.len() && !(likely.is_empty() && !found.is_empty());
+        let new = likely.len() < all.len() && (!likely.is_empty() || found.is_empty());
         found.extend(new.then_some(likely));
         found.extend((!all.is_empty() || found.is_empty()).then_some(all));
         found

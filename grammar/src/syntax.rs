@@ -168,6 +168,7 @@ pub struct Train {
 
 /// What stands behind `on`.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "there is one per declaration")]
 pub enum Subject {
     /// `on (q: [..], k: [..])`.
     Fields(Vec<Field>),

@@ -183,11 +183,7 @@ impl<'a> Elaborator<'a> {
                     );
                 }
             }
-            let common = if op == BinaryOp::Div || op == BinaryOp::Pow {
-                common_type(self.dtype(&a), self.dtype(&b))
-            } else {
-                common_type(self.dtype(&a), self.dtype(&b))
-            };
+            let common = common_type(self.dtype(&a), self.dtype(&b));
             a.value = self.b.cast(a.value, common);
             b.value = self.b.cast(b.value, common);
         }

@@ -196,8 +196,8 @@ fn embed(long: &[Axis], short: &[Axis]) -> Result<Vec<usize>, Misfit> {
 
 fn trace(long: &[Axis], short: &[Axis], best: &[Vec<Option<(u32, u32)>>]) -> Vec<usize> {
     let (mut places, mut j) = (Vec::new(), 0);
-    for i in 0..short.len() {
-        while best[i][j] == best[i][j + 1] && j + 1 < long.len() {
+    for row in &best[..short.len()] {
+        while row[j] == row[j + 1] && j + 1 < long.len() {
             j += 1;
         }
         places.push(j);

@@ -1,7 +1,6 @@
 //! The ends of an elaboration: inputs, gradients of the trained weights, clipping, what the entry hands back.
 
 use super::Elaborator;
-use super::calls::Given;
 use super::slots::{OnWeight, Start};
 use super::values::{Scope, Tensor, Val};
 use crate::starts::SlotStart;
@@ -238,11 +237,6 @@ impl<'a> Elaborator<'a> {
             frozen,
             renamed,
         }
-    }
-
-    /// Arguments by position.
-    pub(crate) fn positional(values: Vec<Val<'a>>, span: Span) -> Vec<Given<'a>> {
-        values.into_iter().map(|value| Given { name: None, value, span }).collect()
     }
 }
 

@@ -182,10 +182,10 @@ impl<'a> Elaborator<'a> {
     /// One weight's update from its gradient: `step`, then every `after`. Runs inside the weight's loops.
     pub(crate) fn update(&mut self, slot: usize, gradient: Value, t: Value) {
         let loops = self.slots[slot].loops.clone();
-        self.update_level(slot, gradient, t, &loops, 0);
+        self.update_level(slot, gradient, t, &loops);
     }
 
-    fn update_level(&mut self, slot: usize, gradient: Value, t: Value, loops: &[(usize, Dim)], level: usize) {
+    fn update_level(&mut self, slot: usize, gradient: Value, t: Value, loops: &[(usize, Dim)]) {
         let Some(((id, count), inner)) = loops.split_first() else {
             return self.update_one(slot, gradient, t);
         };
@@ -206,7 +206,7 @@ impl<'a> Elaborator<'a> {
             counter: counter.clone(),
         });
         let slice = self.b.param(ty);
-        self.update_level(slot, slice, t, inner, level + 1);
+        self.update_level(slot, slice, t, inner);
         let frame = self.loops.pop().expect("the loop was opened");
         let (sliced, written) = self.close_slices(&frame);
         let results: Vec<Value> = written.iter().map(|(_, _, value)| *value).collect();

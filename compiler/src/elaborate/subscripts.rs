@@ -9,7 +9,7 @@ use nnc_ir::{Dim, Value, ops};
 use std::rc::Rc;
 
 /// One element of a subscript, evaluated.
-enum Place<'a> {
+enum Place {
     All,
     Index(usize),
     Fixed(Dim),
@@ -21,7 +21,7 @@ enum Place<'a> {
         shift: Dim,
     },
     Data(Tensor),
-    Broken(Val<'a>),
+    Broken,
 }
 
 impl<'a> Elaborator<'a> {
@@ -139,7 +139,7 @@ impl<'a> Elaborator<'a> {
         Some((start, usize::from(rest.is_some())))
     }
 
-    fn place(&mut self, at: &'a ast::At, tensor: &Tensor, axis: usize, scope: &Rc<Scope<'a>>) -> Place<'a> {
+    fn place(&mut self, at: &'a ast::At, tensor: &Tensor, axis: usize, scope: &Rc<Scope<'a>>) -> Place {
         match &at.kind {
             ast::AtKind::All | ast::AtKind::Rest => Place::All,
             ast::AtKind::Bound { name, range } => {
@@ -150,8 +150,8 @@ impl<'a> Elaborator<'a> {
                         self.meet_range(var, &size, None, at.span);
                         Place::Index(var)
                     }
-                    (_, None) => Place::Broken(Val::Unknown),
-                    _ => Place::Broken(self.unbound(name)),
+                    (_, None) => Place::Broken,
+                    _ => self.unbound(name),
                 }
             }
             ast::AtKind::Merged(binders) => {
@@ -166,14 +166,14 @@ impl<'a> Elaborator<'a> {
                             }
                             vars.push(var);
                         }
-                        Some(Val::Unknown) => return Place::Broken(Val::Unknown),
+                        Some(Val::Unknown) => return Place::Broken,
                         Some(_) => {
                             let message = format!("`{}` is a value here, not a new index", binder.name.text);
-                            return Place::Broken(self.fail(
+                            return self.broken(
                                 Diagnostic::error("index::taken", binder.span, message).help("rename it"),
-                            ));
+                            );
                         }
-                        None => return Place::Broken(self.unbound(&binder.name)),
+                        None => return self.unbound(&binder.name),
                     }
                 }
                 Place::Merged(vars)
@@ -182,9 +182,14 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn unbound(&mut self, name: &ast::Name) -> Val<'a> {
+    fn broken(&mut self, error: Diagnostic) -> Place {
+        self.fail(error);
+        Place::Broken
+    }
+
+    fn unbound(&mut self, name: &ast::Name) -> Place {
         let message = format!("index `{}` is neither on the left nor folded", name.text);
-        self.fail(
+        self.broken(
             Diagnostic::error("index::unbound", name.span, message)
                 .help(format!("`sum[{}](..)` folds it", name.text)),
         )
@@ -196,11 +201,11 @@ impl<'a> Elaborator<'a> {
         tensor: &Tensor,
         axis: usize,
         scope: &Rc<Scope<'a>>,
-    ) -> Place<'a> {
+    ) -> Place {
         if let ast::ExprKind::Name(name) = &expr.kind
             && self.lookup_quiet(&name.text, scope).is_none()
         {
-            return Place::Broken(self.unbound(name));
+            return self.unbound(name);
         }
         if let Some((terms, shift)) = self.affine(expr, scope) {
             return match terms.as_slice() {
@@ -225,13 +230,13 @@ impl<'a> Elaborator<'a> {
             Val::Tensor(t) if self.dtype(&t).is_int() => Place::Data(t),
             Val::Tensor(t) => {
                 let message = format!("a position is an integer; this tensor holds {}", self.dtype(&t));
-                Place::Broken(self.fail(Diagnostic::error("type::dtype", expr.span, message)))
+                self.broken(Diagnostic::error("type::dtype", expr.span, message))
             }
-            Val::Unknown => Place::Broken(Val::Unknown),
+            Val::Unknown => Place::Broken,
             other => {
                 let message =
                     format!("a position is an integer, an index or a range, not {}", other.describe());
-                Place::Broken(self.fail(Diagnostic::error("type::value", expr.span, message)))
+                self.broken(Diagnostic::error("type::value", expr.span, message))
             }
         }
     }
@@ -287,12 +292,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Applies one place to an axis; yields the tensor and the axis the next place addresses.
-    fn address(&mut self, t: Tensor, axis: usize, place: Place<'a>, span: Span) -> Option<(Tensor, usize)> {
+    fn address(&mut self, t: Tensor, axis: usize, place: Place, span: Span) -> Option<(Tensor, usize)> {
         let next = |t: &Tensor, from: usize| {
             (from..t.axes.len()).find(|a| t.axes[*a].index.is_none()).unwrap_or(t.axes.len())
         };
         match place {
-            Place::Broken(_) => None,
+            Place::Broken => None,
             Place::All => {
                 let after = next(&t, axis + 1);
                 Some((t, after))

@@ -94,10 +94,9 @@ impl Domains {
     fn counters(&self, extents: &[Dim], at: &[Dim]) -> Vec<Symbol> {
         let clashes =
             |symbols: &[Symbol]| at.iter().any(|dim| dim.symbols().iter().any(|s| symbols.contains(s)));
-        if let Some((_, symbols)) = self.known.iter().find(|(known, _)| known == extents) {
-            if !clashes(symbols) {
-                return symbols.clone();
-            }
+        let known = self.known.iter().find(|(known, _)| known == extents);
+        if let Some((_, symbols)) = known.filter(|(_, symbols)| !clashes(symbols)) {
+            return symbols.clone();
         }
         let text: Vec<String> = extents.iter().map(Dim::to_string).collect();
         let mut mark = String::new();
@@ -371,9 +370,12 @@ impl<'f> Expander<'f> {
     }
 }
 
+/// A term of a fold that is written out: its guards, then its factors.
+pub type Term = (Vec<(Dim, Dim)>, Vec<Point>);
+
 impl Sweep {
     /// The terms of a fold that is written out: guards and factors of each.
-    pub fn terms(&self, ranges: &Ranges) -> Vec<(Vec<(Dim, Dim)>, Vec<Point>)> {
+    pub fn terms(&self, ranges: &Ranges) -> Vec<Term> {
         let extents: Vec<i64> =
             self.domain.iter().map(|(_, extent)| extent.as_constant().unwrap_or(0)).collect();
         let count: i64 = extents.iter().product();

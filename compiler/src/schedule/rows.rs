@@ -253,7 +253,7 @@ impl<'r, 'w> Rows<'r, 'w> {
             }
             let mut visited = HashSet::new();
             for point in self.sources(walk) {
-                self.visit(point, number, &mut seen, &mut visited, &mut kept)?;
+                self.visit(point, &mut seen, &mut visited, &mut kept)?;
             }
             visited.into_iter().for_each(|point| {
                 seen.entry(point).or_insert(number);
@@ -275,7 +275,6 @@ impl<'r, 'w> Rows<'r, 'w> {
     fn visit(
         &mut self,
         point: Point,
-        number: usize,
         seen: &mut HashMap<Point, usize>,
         visited: &mut HashSet<Point>,
         kept: &mut Vec<(Point, usize)>,
@@ -294,7 +293,7 @@ impl<'r, 'w> Rows<'r, 'w> {
         }
         let below = self.below(&point)?;
         visited.insert(point);
-        below.into_iter().try_for_each(|point| self.visit(point, number, seen, visited, kept))
+        below.into_iter().try_for_each(|point| self.visit(point, seen, visited, kept))
     }
 
     fn is_outside(&self, symbol: &Symbol) -> bool {

@@ -72,13 +72,12 @@ fn collected_states_are_carried_in_place() {
         let f = function(&[f32s(&[s("T"), s("B"), d(24)]), f32s(&[d(24), d(24)]), f32s(&[d(24)])], |b, x| {
             let ty = f32s(&[s("B"), d(24)]);
             let start = b.fill(0.25, ty);
-            let results = repeat(b, ("t", s("T"), reverse), &[start], &x[..1], |b, carry, part| {
+            repeat(b, ("t", s("T"), reverse), &[start], &x[..1], |b, carry, part| {
                 let y = linear(b, carry[0], x[1], x[2]);
                 let y = b.add(y, part[0]);
                 let y = b.apply(Tanh, &[y]);
                 vec![y, if before { carry[0] } else { y }]
-            });
-            results
+            })
         });
         let declared = vec![size("T", 1, None), size("B", 1, None)];
         let module = module(f.clone(), declared.clone());

@@ -47,7 +47,7 @@ impl<'p> Machine<'p> {
         }
         for (number, step) in entry.steps.iter().enumerate() {
             self.poison(entry, |first, _| first as usize == number);
-            self.step(entry, step);
+            self.step(step);
             self.poison(entry, |_, last| last as usize == number);
         }
         self.finish(entry)
@@ -68,10 +68,10 @@ impl<'p> Machine<'p> {
 
     fn poison(&mut self, entry: &EntryPlan, due: impl Fn(u32, u32) -> bool) {
         for (place, memory) in entry.places.iter().zip(&mut self.memory) {
-            if let PlaceClass::Scratch { first, last } = place.class {
-                if due(first, last) {
-                    memory.fill(f64::NAN);
-                }
+            if let PlaceClass::Scratch { first, last } = place.class
+                && due(first, last)
+            {
+                memory.fill(f64::NAN);
             }
         }
     }
@@ -93,7 +93,7 @@ impl<'p> Machine<'p> {
         results
     }
 
-    fn step(&mut self, entry: &EntryPlan, step: &Step) {
+    fn step(&mut self, step: &Step) {
         match step {
             Step::Launch { kernel, bind } => self.launch(*kernel, bind),
             Step::Loop { counter, count, reverse, body } => {
@@ -101,7 +101,7 @@ impl<'p> Machine<'p> {
                 for turn in 0..count {
                     let turn = if *reverse { count - 1 - turn } else { turn };
                     self.sizes.insert(counter.clone(), turn);
-                    body.iter().for_each(|step| self.step(entry, step));
+                    body.iter().for_each(|step| self.step(step));
                 }
                 self.sizes.remove(counter);
             }
@@ -109,7 +109,7 @@ impl<'p> Machine<'p> {
                 let truth = self.memory[condition.0 as usize][0];
                 assert!(truth == 0.0 || truth == 1.0, "a condition is 0 or 1, not {truth}");
                 let body = if truth != 0.0 { then } else { otherwise };
-                body.iter().for_each(|step| self.step(entry, step));
+                body.iter().for_each(|step| self.step(step));
             }
             Step::Copy { from, to } => {
                 self.copies += 1;
