@@ -34,6 +34,8 @@ pub struct Built {
     pub frozen: Vec<String>,
     /// Former keys of renamed slots.
     pub renamed: Vec<(String, String)>,
+    /// What is applied where in the entry `forward`.
+    pub regions: Vec<crate::elaborate::regions::Region>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -566,6 +568,9 @@ impl<'p> Task<'p> {
             }
         }
         self.built.renamed.extend(done.renamed);
+        if name == "forward" {
+            self.built.regions = done.regions;
+        }
         let starts: Vec<(usize, crate::starts::SlotStart)> = new.iter().copied().zip(done.starts).collect();
         let entry = Entry {
             name: name.to_string(),

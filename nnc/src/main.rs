@@ -1,5 +1,7 @@
-//! The command line: `nnc check`, `nnc fmt`, `nnc build --emit graph`, `nnc explain`, `nnc doctor`.
+//! The command line; `nnc help` lists the commands.
 
+mod commands;
+mod diagram;
 mod files;
 mod pipeline;
 mod report;
@@ -60,6 +62,12 @@ enum Command {
     Bench(running::Bench),
     /// Write text from a trained model of characters.
     Generate(running::Generate),
+    /// Make a small project that trains at once.
+    New(commands::new::New),
+    /// Run passes over the tensor IR and print the module.
+    Opt(commands::opt::Opt),
+    /// Draw the model: blocks, shapes, parameters, how values flow.
+    Graph(commands::graph::Graph),
     /// Explain the code of an error.
     Explain {
         /// The code, such as `dim::mismatch`.
@@ -89,6 +97,9 @@ fn run(command: Command) -> ExitCode {
         Command::Eval(arguments) => running::eval(&arguments),
         Command::Bench(arguments) => running::bench(&arguments),
         Command::Generate(arguments) => running::generate(&arguments),
+        Command::New(arguments) => commands::new::new(&arguments),
+        Command::Opt(arguments) => commands::opt::opt(&arguments),
+        Command::Graph(arguments) => commands::graph::graph(&arguments),
         Command::Explain { code } => explain(&code),
         Command::Doctor => doctor(),
     }

@@ -74,8 +74,15 @@ pub fn build(
 }
 
 /// Shows what passes do, where `NNC_DUMP` names them.
-struct Dump {
+pub struct Dump {
     wanted: Option<String>,
+}
+
+impl Dump {
+    /// What the environment asks for.
+    pub fn wanted() -> Dump {
+        Dump { wanted: std::env::var("NNC_DUMP").ok() }
+    }
 }
 
 impl Observer for Dump {
@@ -95,8 +102,7 @@ pub fn compile(built: Built) -> Result<Compiled, ExitCode> {
         found.iter().for_each(|diagnostic| eprintln!("error{diagnostic}"));
         ExitCode::FAILURE
     };
-    let mut dump = Dump { wanted: std::env::var("NNC_DUMP").ok() };
-    let module = passes::run_pipeline(built.module, &mut dump).map_err(plain)?;
+    let module = passes::run_pipeline(built.module, &mut Dump::wanted()).map_err(plain)?;
     let mut plan = schedule(&module, &Target::cpu()).map_err(plain)?;
     for (entry, guard) in built.guards {
         if let Some(entry) = plan.entries.iter_mut().find(|e| e.name == entry) {

@@ -1,6 +1,7 @@
 //! Calls: arguments meet parameters, functions run, custom gradients become rules.
 
 use super::axes::Axis;
+use super::regions::RegionKind;
 use super::values::{Func, Recipe, Scope, Tensor, Val};
 use super::{Elaborator, builtins};
 use nnc_base::{Diagnostic, Span};
@@ -246,10 +247,11 @@ impl<'a> Elaborator<'a> {
         if !self.check_requires(&decl.requires, &scope, &decl.name.text, span) {
             return Val::Unknown;
         }
-        let result = match &decl.backward {
-            Some(backward) => self.isolated(|this| this.custom_rule(decl, backward, &scope, span)),
-            None => self.isolated(|this| this.code(&decl.code, &scope)),
-        };
+        let result =
+            self.in_region(RegionKind::Function, &decl.name.text, "", span, |this| match &decl.backward {
+                Some(backward) => this.isolated(|this| this.custom_rule(decl, backward, &scope, span)),
+                None => this.isolated(|this| this.code(&decl.code, &scope)),
+            });
         self.check_result(result, decl.result.as_ref(), &scope, &decl.name.text, span)
     }
 

@@ -23,6 +23,7 @@ pub(crate) struct Finished {
     pub spans: Vec<(String, Span)>,
     pub frozen: Vec<String>,
     pub renamed: Vec<(String, String)>,
+    pub regions: Vec<super::regions::Region>,
 }
 
 impl<'a> Elaborator<'a> {
@@ -236,6 +237,7 @@ impl<'a> Elaborator<'a> {
             spans,
             frozen,
             renamed,
+            regions: self.regions,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::axes::Axis;
 use super::modules::{base_name, branches, join, snake, unique};
+use super::regions::RegionKind;
 use super::values::{Binding, Func, Module, Recipe, Scope, Tensor, Val};
 use super::{Elaborator, Frame, LoopFrame};
 use nnc_base::{Diagnostic, Span};
@@ -97,6 +98,8 @@ impl<'a> Elaborator<'a> {
                 None => return Vec::new(),
             }
         }
+        let path = self.frames.last().map(|frame| join(&frame.path, name)).unwrap_or_default();
+        self.open_region(RegionKind::Loop(count.clone()), name, &path, span);
         self.b.open();
         let depth = self.b.depth();
         for ((place, _), tensor) in carried.iter().zip(&before) {
@@ -125,6 +128,7 @@ impl<'a> Elaborator<'a> {
             results.push(value.unwrap_or(inside[results.len()]));
         }
         let frame = self.loops.pop().expect("the loop was opened");
+        self.close_region();
         self.close_loop(frame, carried, &before, results, &counter, span)
     }
 

@@ -15,6 +15,7 @@ mod indices;
 mod loops;
 mod modules;
 mod policies;
+pub mod regions;
 mod sheets;
 pub(crate) mod slots;
 mod subscripts;
@@ -123,6 +124,8 @@ pub struct Elaborator<'a> {
     pub(crate) seed: Option<Value>,
     pub(crate) step: Option<Value>,
     pub(crate) overflow: bool,
+    pub(crate) regions: Vec<regions::Region>,
+    pub(crate) region: Option<usize>,
 }
 
 impl<'a> Elaborator<'a> {
@@ -159,6 +162,8 @@ impl<'a> Elaborator<'a> {
             seed: None,
             step: None,
             overflow: false,
+            regions: Vec::new(),
+            region: None,
         }
     }
 

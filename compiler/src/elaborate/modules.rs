@@ -1,6 +1,7 @@
 //! Modules: making gives a block its place, applying runs its body there.
 
 use super::calls::Given;
+use super::regions::RegionKind;
 use super::values::{Module, Recipe, Scope, Val};
 use super::{Elaborator, Frame};
 use nnc_base::{Diagnostic, Span};
@@ -110,7 +111,9 @@ impl<'a> Elaborator<'a> {
                     self.wrapping.pop();
                     return result;
                 }
-                self.apply_decl(decl, *source, settings, path, args, span)
+                self.in_region(RegionKind::Block, &decl.name.text, path, span, |this| {
+                    this.apply_decl(decl, *source, settings, path, args, span)
+                })
             }
             Recipe::Chain(parts) => {
                 let mut values = args;
@@ -317,9 +320,12 @@ impl<'a> Elaborator<'a> {
             }
             let value = this.expr(branch.init.as_ref()?, &inner);
             let at = join(path, &branch.name.text);
-            this.frames.push(Frame { path: at, loops: loops.clone(), ..Frame::default() });
-            let result = this.apply(value, args, span);
-            this.frames.pop();
+            let result = this.in_region(RegionKind::Branch, &branch.name.text, &at, span, |this| {
+                this.frames.push(Frame { path: at.clone(), loops: loops.clone(), ..Frame::default() });
+                let result = this.apply(value, args, span);
+                this.frames.pop();
+                result
+            });
             Some(result)
         });
         self.frames.pop();
