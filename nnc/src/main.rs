@@ -1,11 +1,14 @@
 //! The command line; `nnc help` lists the commands.
 
+mod account;
 mod commands;
 mod diagram;
+mod explain;
 mod files;
 mod pipeline;
 mod report;
 mod running;
+mod summary;
 
 use clap::{Parser, Subcommand};
 use files::Files;
@@ -43,7 +46,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build the tensor IR and say what a program has: parameters, entries.
+    /// Build a program and say what it costs: parameters, operations, memory, kernels and why.
     Build {
         /// The program.
         file: PathBuf,
@@ -53,6 +56,9 @@ enum Command {
         /// What to print instead of the summary.
         #[arg(long, value_parser = ["graph", "kernels", "notes"])]
         emit: Option<String>,
+        /// The summary as JSON: operations, bytes, every kernel and why it is there.
+        #[arg(long, conflicts_with = "emit")]
+        json: bool,
     },
     /// Train a program on this processor.
     Train(running::Train),
@@ -92,7 +98,7 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Check { file, params, json } => check(&file, &params, json),
         Command::Fmt { file, check } => format(&file, check),
-        Command::Build { file, params, emit } => build_file(&file, &params, emit.as_deref()),
+        Command::Build { file, params, emit, json } => build_file(&file, &params, emit.as_deref(), json),
         Command::Train(arguments) => running::train(&arguments),
         Command::Eval(arguments) => running::eval(&arguments),
         Command::Bench(arguments) => running::bench(&arguments),
@@ -139,8 +145,8 @@ fn format(file: &Path, check: bool) -> ExitCode {
     }
 }
 
-fn build_file(file: &Path, params: &[String], emit: Option<&str>) -> ExitCode {
-    let (_, built) = match compile(file, params, false) {
+fn build_file(file: &Path, params: &[String], emit: Option<&str>, json: bool) -> ExitCode {
+    let (_, built) = match compile(file, params, json) {
         Ok(found) => found,
         Err(code) => return code,
     };
@@ -158,19 +164,20 @@ fn build_file(file: &Path, params: &[String], emit: Option<&str>) -> ExitCode {
             println!("entry {}", entry.name);
             entry.notes.iter().for_each(|note| println!("  {note}"));
         }),
-        None => report::summary(&compiled),
+        None if json => println!("{}", serde_json::json!(account::account(&compiled))),
+        None => summary::print(&account::account(&compiled)),
     }
     ExitCode::SUCCESS
 }
 
 fn explain(code: &str) -> ExitCode {
-    match report::explanation(code) {
+    match explain::explanation(code) {
         Some(text) => {
-            println!("{code}: {text}");
+            println!("{code}\n\n{text}");
             ExitCode::SUCCESS
         }
         None => {
-            eprintln!("error: no code `{code}`; the codes are\n  {}", report::codes().join("\n  "));
+            eprintln!("error: no code `{code}`; the codes are\n  {}", explain::codes().join("\n  "));
             ExitCode::FAILURE
         }
     }

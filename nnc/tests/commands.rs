@@ -112,3 +112,32 @@ fn every_example_is_drawn_inside_its_picture() {
     let refused = nnc(&["graph", &example("digits.nn"), "-o", "drawing.png"]);
     assert!(!refused.status.success());
 }
+
+#[test]
+fn a_build_tells_what_it_costs() {
+    let output = nnc(&["build", &example("digits.nn"), "--json"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let account: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let (inner, classes) = (784 * 512 + 512 * 512 + 512 * 10, 512 + 512 + 10);
+    assert_eq!(account["parameters"], inner + classes);
+    let batch = account["sizes"]["B"].as_i64().expect("the batch is declared");
+    let entries = account["entries"].as_array().expect("there are entries");
+    let entry = |name: &str| {
+        entries.iter().find(|e| e["name"] == name).unwrap_or_else(|| panic!("no entry `{name}`"))
+    };
+    let flops = |name: &str| entry(name)["flops_here"].as_i64().expect("it is counted");
+    let products = 2 * batch * i64::from(inner);
+    assert!(flops("forward") >= products && flops("forward") < products * 11 / 10, "{}", flops("forward"));
+    assert!(flops("step") > 2 * products && flops("step") < 4 * products, "{}", flops("step"));
+    assert!(entry("forward")["flops"].as_str().is_some_and(|flops| flops.contains('B')));
+    let step = entry("step");
+    // A weight, two moments of AdamW, and activations of both hidden layers.
+    assert!(step["slot_bytes"].as_i64() >= Some(3 * 4 * i64::from(inner)));
+    assert!(step["saved_bytes"].as_i64() >= Some(2 * batch * 512 * 4));
+    assert!(step["working_bytes"].as_i64() >= step["saved_bytes"].as_i64());
+    let kernels = step["kernels"].as_array().expect("it has kernels");
+    assert!(kernels.iter().any(|k| k["why"].as_str().is_some_and(|why| why.contains("matrix product"))));
+    assert!(kernels.iter().all(|k| k["why"].as_str().is_some_and(|why| !why.is_empty())));
+    let summary = text(&nnc(&["build", &example("digits.nn")]).stdout);
+    assert!(summary.contains("669706 parameters") && summary.contains("launches"), "{summary}");
+}

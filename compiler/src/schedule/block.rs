@@ -112,7 +112,6 @@ impl<'s> Scheduler<'s> {
         let name = self.group_name(group);
         let node = group.anchor.as_ref().and_then(|(value, _)| self.graph.node(*value));
         let node = node.or_else(|| self.graph.node(group.roots[0].value));
-        self.note(units, group, &name);
         let (facts, guess) = (self.facts, self.guess.clone());
         let step = self.launch(&name, &|writer| {
             writer.domains = group.domains.clone();
@@ -124,6 +123,11 @@ impl<'s> Scheduler<'s> {
             let outer = rows::write(writer, &around, group, &roots)?;
             Ok(if group.split.is_none() { Spread::Pointwise } else { Spread::Outer(outer) })
         });
+        // Equal kernels are one: the note goes by the name it has in the plan.
+        if let Ok(Step::Launch { kernel, .. }) = &step {
+            let name = self.library.kernels[*kernel as usize].name.clone();
+            self.note(units, group, &name);
+        }
         step.map(Some).map_err(|error| node.map_or(error.clone(), |node| located(error, node)))
     }
 
@@ -154,6 +158,9 @@ impl<'s> Scheduler<'s> {
                 _ => "rows with the folds over them".to_string(),
             });
         }
+        if parts.is_empty() {
+            parts.push("elementwise".to_string());
+        }
         if group.roots.len() > 1 {
             parts.push(format!("{} results", group.roots.len()));
         }
@@ -164,8 +171,7 @@ impl<'s> Scheduler<'s> {
         for root in kept {
             parts.push(format!("`{}` is kept for several readers", self.graph.name(root.value)));
         }
-        let text = if parts.is_empty() { "elementwise".to_string() } else { parts.join(", ") };
-        self.notes.push(format!("{name}: {text}"));
+        self.notes.push(format!("{name}: {}", parts.join(", ")));
     }
 
     /// One kernel and its launch. What is not proved in bounds is guarded at a second try.
@@ -180,8 +186,10 @@ impl<'s> Scheduler<'s> {
         }
         let (kernel, bind, left) = self.build(name, build, true)?;
         if left.is_empty() {
+            let kernel = self.library.add(kernel);
+            let name = &self.library.kernels[kernel as usize].name;
             self.notes.push(format!("{name}: guarded, as {}", errors[0]));
-            return Ok(Step::Launch { kernel: self.library.add(kernel), bind });
+            return Ok(Step::Launch { kernel, bind });
         }
         Err(internal(format!("kernel `{name}`: {}\n{kernel}", left.join("; "))))
     }

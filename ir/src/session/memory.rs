@@ -58,6 +58,17 @@ impl<B> Memory<B> {
     }
 }
 
+/// Bytes that a call of `entry` needs beside the slots: inputs, results, and values on the way, which share memory where
+/// their lifetimes are disjoint. `None` if a size has no value or is too large. Elements take what they take on the host.
+pub fn working_bytes(entry: &EntryPlan, sizes: &Sizes) -> Option<usize> {
+    let bytes = entry.places.iter().map(|place| {
+        let elements = Memory::<()>::elements(place).evaluate(&|symbol| sizes.get(symbol).copied())?;
+        usize::try_from(elements).ok()?.checked_mul(place.dtype.size())
+    });
+    let (_, shares) = assign(&entry.places, &bytes.collect::<Option<Vec<_>>>()?);
+    shares.iter().try_fold(0usize, |sum, share| sum.checked_add(share.bytes))
+}
+
 /// Best fit over lifetimes, in order of their first step.
 fn assign(places: &[Place], bytes: &[usize]) -> (Vec<Spot>, Vec<Share>) {
     let mut order: Vec<usize> = (0..places.len()).collect();

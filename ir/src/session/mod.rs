@@ -8,6 +8,7 @@ mod memory;
 mod run;
 
 pub use error::CallError;
+pub use memory::working_bytes;
 
 use crate::graph::SlotKind;
 use crate::kernel::Kernel;
