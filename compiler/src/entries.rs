@@ -18,6 +18,8 @@ use std::rc::Rc;
 /// A model as the tensor IR, with what its training program says.
 #[derive(Clone, Debug, Default)]
 pub struct Built {
+    /// The model's name.
+    pub model: String,
     /// The entries: `init`, `forward`, `session` if there are caches, and for each fit `step` and `evaluate`.
     pub module: Module,
     /// Facts to check once per call, by entry name.
@@ -257,6 +259,7 @@ impl<'p> Task<'p> {
         let result = e.run_model(subject.decl, subject.source, &subject.args, inputs, subject.span);
         let Val::Record(members) = &result else { return None };
         if kind == Kind::Forward {
+            self.built.model = subject.decl.name.text.clone();
             self.built.inputs = crate::elaborate::slot_names(subject.decl, ast::SlotKind::Input);
             self.built.outputs = members.iter().map(|m| m.0.to_string()).collect();
         }

@@ -199,6 +199,28 @@ impl Module {
         self.slots.iter().position(|slot| slot.path == path)
     }
 
+    /// The module of the entries that `wanted` names, with the slots they use.
+    pub fn only(&self, wanted: &[&str]) -> Module {
+        let kept = self.entries.iter().filter(|entry| wanted.contains(&entry.name.as_str()));
+        let mut entries: Vec<Entry> = kept.cloned().collect();
+        let ports = |entry: &Entry| entry.inputs.iter().chain(&entry.outputs).cloned().collect::<Vec<_>>();
+        let used: BTreeSet<usize> = entries
+            .iter()
+            .flat_map(ports)
+            .filter_map(|port| if let Port::Slot(slot) = port { Some(slot) } else { None })
+            .collect();
+        let order: Vec<usize> = used.into_iter().filter(|slot| *slot < self.slots.len()).collect();
+        for port in entries.iter_mut().flat_map(|entry| entry.inputs.iter_mut().chain(&mut entry.outputs)) {
+            if let Port::Slot(slot) = port
+                && let Ok(place) = order.binary_search(slot)
+            {
+                *slot = place;
+            }
+        }
+        let slots = order.iter().map(|slot| self.slots[*slot].clone()).collect();
+        Module { sizes: self.sizes.clone(), slots, entries }
+    }
+
     /// What is known of the run-time sizes.
     pub fn ranges(&self) -> crate::Ranges {
         let mut ranges = crate::Ranges::new();

@@ -1,5 +1,10 @@
 //! What a runtime executes: kernels, buffers with lifetimes, and steps in order. No compiler is needed to run it.
 
+mod text;
+mod verify;
+
+pub use verify::verify;
+
 use crate::graph::{Port, Size, Slot};
 use crate::kernel::Kernel;
 use crate::{DType, Dim, Symbol};

@@ -5,6 +5,7 @@ mod commands;
 mod diagram;
 mod explain;
 mod files;
+mod inputs;
 mod pipeline;
 mod report;
 mod running;
@@ -46,20 +47,10 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Build a program and say what it costs: parameters, operations, memory, kernels and why.
-    Build {
-        /// The program.
-        file: PathBuf,
-        /// Settings of the model, `name=value`.
-        #[arg(long = "param")]
-        params: Vec<String>,
-        /// What to print instead of the summary.
-        #[arg(long, value_parser = ["graph", "kernels", "notes"])]
-        emit: Option<String>,
-        /// The summary as JSON: operations, bytes, every kernel and why it is there.
-        #[arg(long, conflicts_with = "emit")]
-        json: bool,
-    },
+    /// Compile a program: say what it costs, print a stage, or write an artifact.
+    Build(commands::build::Build),
+    /// Call an entry of a program or an artifact with inputs from files.
+    Run(commands::run::Run),
     /// Train a program on this processor.
     Train(running::Train),
     /// Evaluate weights on the held-out part of the data.
@@ -98,7 +89,8 @@ fn run(command: Command) -> ExitCode {
     match command {
         Command::Check { file, params, json } => check(&file, &params, json),
         Command::Fmt { file, check } => format(&file, check),
-        Command::Build { file, params, emit, json } => build_file(&file, &params, emit.as_deref(), json),
+        Command::Build(arguments) => commands::build::build(&arguments),
+        Command::Run(arguments) => commands::run::run(&arguments),
         Command::Train(arguments) => running::train(&arguments),
         Command::Eval(arguments) => running::eval(&arguments),
         Command::Bench(arguments) => running::bench(&arguments),
@@ -143,31 +135,6 @@ fn format(file: &Path, check: bool) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn build_file(file: &Path, params: &[String], emit: Option<&str>, json: bool) -> ExitCode {
-    let (_, built) = match compile(file, params, json) {
-        Ok(found) => found,
-        Err(code) => return code,
-    };
-    if emit == Some("graph") {
-        println!("{}", nnc_ir::text::print(&built.module));
-        return ExitCode::SUCCESS;
-    }
-    let compiled = match pipeline::compile(built) {
-        Ok(compiled) => compiled,
-        Err(code) => return code,
-    };
-    match emit {
-        Some("kernels") => compiled.plan.kernels.iter().for_each(|k| println!("{k}")),
-        Some(_) => compiled.plan.entries.iter().for_each(|entry| {
-            println!("entry {}", entry.name);
-            entry.notes.iter().for_each(|note| println!("  {note}"));
-        }),
-        None if json => println!("{}", serde_json::json!(account::account(&compiled))),
-        None => summary::print(&account::account(&compiled)),
-    }
-    ExitCode::SUCCESS
 }
 
 fn explain(code: &str) -> ExitCode {

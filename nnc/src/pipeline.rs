@@ -8,7 +8,7 @@ use nnc_compiler::passes::{self, Observer, Pass};
 use nnc_compiler::program::{self, Program};
 use nnc_compiler::schedule::{Target, schedule};
 use nnc_ir::graph::Module;
-use nnc_ir::plan::Plan;
+use nnc_ir::plan::{Guard, Plan};
 use nnc_ir::training::Training;
 use nnc_kernels::CpuLevel;
 use std::path::Path;
@@ -95,25 +95,50 @@ impl Observer for Dump {
     }
 }
 
-/// From tensor IR to machine code.
+/// From tensor IR to machine code for this processor.
 pub fn compile(built: Built) -> Result<Compiled, ExitCode> {
     let start = Instant::now();
+    let plan = lower(built.module, &built.guards)?;
+    let code = native(&plan, CpuLevel::detect())?;
+    Ok(Compiled { plan, code, training: built.training, seconds: start.elapsed().as_secs_f64() })
+}
+
+/// From tensor IR to a plan, with the guards of its entries.
+pub fn lower(module: Module, guards: &[(String, Guard)]) -> Result<Plan, ExitCode> {
     let plain = |found: Vec<Diagnostic>| {
         found.iter().for_each(|diagnostic| eprintln!("error{diagnostic}"));
         ExitCode::FAILURE
     };
-    let module = passes::run_pipeline(built.module, &mut Dump::wanted()).map_err(plain)?;
+    let module = passes::run_pipeline(module, &mut Dump::wanted()).map_err(plain)?;
     let mut plan = schedule(&module, &Target::cpu()).map_err(plain)?;
-    for (entry, guard) in built.guards {
-        if let Some(entry) = plan.entries.iter_mut().find(|e| e.name == entry) {
-            entry.guards.push(guard);
+    for (entry, guard) in guards {
+        if let Some(entry) = plan.entries.iter_mut().find(|e| e.name == *entry) {
+            entry.guards.push(guard.clone());
         }
     }
-    let code = nnc_cpu::compile_all(&plan.kernels, CpuLevel::detect(), nnc_kernels::cpu::cores());
-    let code = code.map_err(|error| {
-        eprintln!("error: {error}");
-        ExitCode::FAILURE
-    })?;
-    let code = code.into_iter().map(|kernel| kernel.code).collect();
-    Ok(Compiled { plan, code, training: built.training, seconds: start.elapsed().as_secs_f64() })
+    Ok(plan)
+}
+
+/// Machine code of every kernel of a plan for processors of `level`.
+pub fn native(plan: &Plan, level: CpuLevel) -> Result<Vec<Vec<u8>>, ExitCode> {
+    let code = nnc_cpu::compile_all(&plan.kernels, level, nnc_kernels::cpu::cores()).map_err(refuse)?;
+    Ok(code.into_iter().map(|kernel| kernel.code).collect())
+}
+
+/// Says what is wrong on standard error.
+pub fn refuse(message: impl std::fmt::Display) -> ExitCode {
+    eprintln!("error: {message}");
+    ExitCode::FAILURE
+}
+
+/// Says what is wrong with a file, with the code of the error.
+pub fn in_file(error: nnc_runtime::file::FileError) -> ExitCode {
+    refuse(nnc_runtime::RunError::from(error))
+}
+
+/// Weights of a run may lack states that its model reads.
+pub fn warn_of_states<'p>(absent: impl Iterator<Item = &'p String>) {
+    for path in absent {
+        eprintln!("warning: the weights have no state `{path}`; its initial value is used");
+    }
 }

@@ -1,7 +1,7 @@
 //! Commands that run a program: `train`, `eval`, `generate`.
 
 use crate::files::Files;
-use crate::pipeline::{self, Compiled};
+use crate::pipeline::{self, Compiled, refuse};
 use nnc_ir::DType;
 use nnc_ir::session::HostBytes;
 use nnc_ir::training::{Plain, Training};
@@ -98,11 +98,6 @@ pub struct Generate {
     /// Seed of the samples.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-}
-
-fn refuse(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::FAILURE
 }
 
 /// The program compiled, its training part, and a trainer on this processor.

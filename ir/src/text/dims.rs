@@ -9,6 +9,13 @@ const LARGEST: i64 = 1 << 53;
 /// How many terms a polynomial may have.
 const TERMS: usize = 4096;
 
+/// Reads a text that is one polynomial and nothing else.
+pub fn parse_dim(text: &str) -> Result<Dim, ParseError> {
+    let mut reader = Reader::new(text)?;
+    let dim = read(&mut reader)?;
+    if reader.is_done() { Ok(dim) } else { Err(reader.error("expected the end of the size")) }
+}
+
 /// `[-] term (+ term | - term)*`
 pub(crate) fn read(reader: &mut Reader) -> Result<Dim, ParseError> {
     reader.nested(|reader| {

@@ -8,6 +8,7 @@ mod parse;
 mod print;
 pub(crate) mod reader;
 
+pub use dims::parse_dim;
 pub use field::Field;
 pub use parse::parse;
 pub use print::print;

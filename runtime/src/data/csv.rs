@@ -39,6 +39,14 @@ pub fn read_field(name: &str, path: &Path) -> Result<Column, DataError> {
     Ok(column.named(name))
 }
 
+/// All columns side by side: `[lines, columns]`.
+pub fn read_matrix(name: &str, path: &Path) -> Result<Column, DataError> {
+    let file = MappedFile::open(path)?;
+    let mut sheet = Sheet::read(&file, &Format { delimiter: b',', header: true }, None, None, false)?;
+    sheet.together = true;
+    Ok(sheet.into_columns()?.remove(0).named(name))
+}
+
 /// How the text is laid out.
 struct Format {
     delimiter: u8,
@@ -68,7 +76,7 @@ impl Format {
 struct Sheet {
     features: Vec<Feature>,
     target: Target,
-    /// Whether features are one field or several.
+    /// Whether the features are one field or several.
     together: bool,
 }
 

@@ -5,6 +5,14 @@ use super::{DataError, csv, idx, npy, npz, tensors};
 use crate::file::MappedFile;
 use std::path::Path;
 
+/// Reads one tensor: as [`read`], but a table gives all of its columns.
+pub fn read_whole(name: &str, path: &Path) -> Result<Column, DataError> {
+    match path.extension() {
+        Some(extension) if extension == "csv" => csv::read_matrix(name, path),
+        _ => read(name, path),
+    }
+}
+
 /// Reads the samples of one field.
 pub fn read(name: &str, path: &Path) -> Result<Column, DataError> {
     let start = {

@@ -28,6 +28,7 @@ pub use split::{DEFAULT_HELD_OUT, HeldOut, Samples, Split};
 pub use vocabulary::Vocabulary;
 
 use crate::file::error::{list, suggestion};
+use crate::tensor::HostTensor;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -137,6 +138,16 @@ pub fn open_like(
             Ok(Box::new(Table::new(found, spec).map_err(|error| in_source(error, spec, overrides))?))
         }
     }
+}
+
+/// All of a file as one tensor: an idx (also .gz), npy, npz, safetensors or csv file. Of a file of several arrays it is
+/// the one called `name`; a table is a matrix of all its columns. Integers become `I32`, doubles `F32`, images reals.
+pub fn read_tensor(name: &str, path: &Path) -> Result<HostTensor, DataError> {
+    let column = given::read_whole(name, path)?;
+    let field = column.field(false);
+    let mut tensor = HostTensor::zeros(field.dtype, field.sample_shape);
+    column.whole(&mut tensor);
+    Ok(tensor)
 }
 
 /// The columns of the source, with those given by name in place of its own. A source that does not exist is no error

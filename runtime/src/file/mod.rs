@@ -1,9 +1,10 @@
-//! Files: mapping, atomic writing, safetensors. A regular file is mapped, so that opening a large one costs nothing and its length is known before
+//! Files: mapping, atomic writing, safetensors, writing of arrays. A regular file is mapped, so that opening a large one costs nothing and its length is known before
 //! anything is allocated; a reader never allocates by what a header claims, only by what the file can hold.
 
 pub mod atomic;
 pub mod element;
 pub mod error;
+pub mod npy;
 pub mod tensors;
 
 pub use atomic::write_atomic;

@@ -11,9 +11,10 @@ use super::{Bytes, MappedFile};
 use crate::tensor::HostTensor;
 use nnc_ir::DType;
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,13 +59,34 @@ impl TensorView<'_> {
     }
 }
 
-/// A mapped safetensors file.
+/// A mapped safetensors file, or one that is a part of a mapped file.
 #[derive(Clone, Debug)]
 pub struct TensorFile {
-    file: Arc<MappedFile>,
+    file: Region,
     header: usize,
     tensors: BTreeMap<String, Entry>,
     metadata: BTreeMap<String, String>,
+}
+
+/// A part of a mapped file; places in it are counted from its start.
+#[derive(Clone, Debug)]
+struct Region {
+    file: Arc<MappedFile>,
+    range: Range<usize>,
+}
+
+impl Deref for Region {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.file[self.range.clone()]
+    }
+}
+
+impl Region {
+    fn error(&self, code: &'static str, message: impl Into<String>) -> FileError {
+        self.file.error(code, message)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -93,6 +115,16 @@ impl TensorFile {
     /// Maps a file and checks its header against its length. The elements are not read.
     pub fn open(path: &Path) -> Result<TensorFile, FileError> {
         let file = Arc::new(MappedFile::open(path)?);
+        let range = 0..file.len();
+        TensorFile::within(file, range)
+    }
+
+    /// The safetensors file that the bytes `range` of a mapped file are; errors count bytes from its start.
+    ///
+    /// # Panics
+    /// If the range leaves the file: a bug of the caller.
+    pub fn within(file: Arc<MappedFile>, range: Range<usize>) -> Result<TensorFile, FileError> {
+        let file = Region { file, range };
         let header = header_range(&file)?;
         let Header { metadata, tensors } =
             serde_json::from_slice(&file[header.clone()]).map_err(|error| {
@@ -106,7 +138,7 @@ impl TensorFile {
 
     /// Where the file lies.
     pub fn path(&self) -> &Path {
-        self.file.path()
+        self.file.file.path()
     }
 
     /// Texts of the header.
@@ -126,7 +158,9 @@ impl TensorFile {
 
     /// The elements of a tensor as a part of the mapped file.
     pub(crate) fn part(&self, name: &str) -> Option<Bytes> {
-        Some(Bytes::Mapped(self.file.clone(), self.tensors.get(name)?.range.clone()))
+        let range = &self.tensors.get(name)?.range;
+        let start = self.file.range.start;
+        Some(Bytes::Mapped(self.file.file.clone(), start + range.start..start + range.end))
     }
 
     /// Whether the file carries a checksum, as those written here do.
@@ -172,7 +206,7 @@ fn checksum_digits() -> Range<usize> {
 }
 
 /// The bytes of the JSON header.
-fn header_range(file: &MappedFile) -> Result<Range<usize>, FileError> {
+fn header_range(file: &Region) -> Result<Range<usize>, FileError> {
     let len = file.len() as u64;
     let Some(prefix) = file.first_chunk::<PREFIX>() else {
         let message = format!("a safetensors file has at least {PREFIX} bytes; this one has {len}");
@@ -194,7 +228,7 @@ fn header_range(file: &MappedFile) -> Result<Range<usize>, FileError> {
 
 /// Checks every tensor: a known type, as many bytes as its sizes say, and no gap or overlap between tensors.
 fn entries(
-    file: &MappedFile,
+    file: &Region,
     tensors: BTreeMap<String, Info>,
     start: usize,
 ) -> Result<BTreeMap<String, Entry>, FileError> {
@@ -231,7 +265,7 @@ fn entries(
     Ok(checked)
 }
 
-fn typed(file: &MappedFile, name: &str, info: &Info) -> Result<(FileType, Vec<usize>), FileError> {
+fn typed(file: &Region, name: &str, info: &Info) -> Result<(FileType, Vec<usize>), FileError> {
     let shape = info.shape.iter().map(|size| usize::try_from(*size).ok()).collect::<Option<Vec<usize>>>();
     let wrong = |message| file.error("file::foreign", message).at(Place::Part(name.to_string()));
     let Some(file_type) = FileType::from_name(&info.dtype) else {
@@ -246,30 +280,31 @@ pub fn write_tensors<'a>(
     metadata: &BTreeMap<String, String>,
     tensors: impl IntoIterator<Item = (&'a str, TensorView<'a>)>,
 ) -> Result<(), FileError> {
+    let pieces =
+        pieces(metadata, tensors).map_err(|message| FileError::in_file("file::unwritable", path, message))?;
+    write_atomic(path, |writer| pieces.iter().try_for_each(|piece| writer.write_all(piece)))
+}
+
+/// What a file of tensors consists of, in order: its header, then the elements of every tensor. Refuses two tensors of
+/// one name.
+pub fn pieces<'a>(
+    metadata: &BTreeMap<String, String>,
+    tensors: impl IntoIterator<Item = (&'a str, TensorView<'a>)>,
+) -> Result<Vec<Cow<'a, [u8]>>, String> {
     let mut tensors: Vec<(&str, TensorView)> = tensors.into_iter().collect();
     // Wide elements first keep every tensor aligned to its own elements.
     tensors.sort_by_key(|(name, view)| (std::cmp::Reverse(view.file_type.size()), *name));
-    check_names(path, &tensors)?;
+    let mut seen = std::collections::BTreeSet::from(["__metadata__"]);
+    if let Some((name, _)) = tensors.iter().find(|(name, _)| !seen.insert(name)) {
+        return Err(format!("two things in the file would be called `{name}`"));
+    }
     let mut header = header(metadata, &tensors);
     let mut crc = crc32fast::Hasher::new();
     crc.update(&header[PREFIX..]);
     tensors.iter().for_each(|(_, view)| crc.update(view.bytes));
     header[checksum_digits()].copy_from_slice(format!("{:08x}", crc.finalize()).as_bytes());
-    write_atomic(path, |writer| {
-        writer.write_all(&header)?;
-        tensors.iter().try_for_each(|(_, view)| writer.write_all(view.bytes))
-    })
-}
-
-fn check_names(path: &Path, tensors: &[(&str, TensorView)]) -> Result<(), FileError> {
-    let mut seen = std::collections::BTreeSet::from(["__metadata__"]);
-    match tensors.iter().find(|(name, _)| !seen.insert(name)) {
-        None => Ok(()),
-        Some((name, _)) => {
-            let message = format!("two things in the file would be called `{name}`");
-            Err(FileError::in_file("file::unwritable", path, message))
-        }
-    }
+    let elements = tensors.into_iter().map(|(_, view)| Cow::Borrowed(view.bytes));
+    Ok(std::iter::once(Cow::Owned(header)).chain(elements).collect())
 }
 
 /// Prefix and JSON header, with zeros for the checksum; spaces at the end align what follows.

@@ -1,0 +1,124 @@
+//! Inputs of an entry from the command line: files in the formats of the data readers, and numbers.
+
+use nnc_runtime::artifact::{EntryFacts, Interface, TensorFacts};
+use nnc_runtime::data::{Facts, read_tensor};
+use nnc_runtime::file::error::{list, nearest};
+use nnc_runtime::{DType, HostTensor, RunError};
+use std::path::Path;
+
+/// Reads `name=PATH` or `name=NUMBER` for the inputs of an entry. `seed` is given to entries that draw, unless it is
+/// among the inputs. What the tensors must be like is checked by the call itself.
+pub fn read(
+    interface: &Interface,
+    entry: &str,
+    given: &[String],
+    seed: u32,
+    facts: Option<&Facts>,
+) -> Result<Vec<(String, HostTensor)>, RunError> {
+    let names = interface.entries.iter().map(|entry| entry.name.as_str());
+    let entry = interface.entry(entry).ok_or_else(|| {
+        RunError::new("call::entry", format!("there is no entry `{entry}`"))
+            .help(format!("there are {}", list(names)))
+    })?;
+    let mut inputs: Vec<(String, HostTensor)> = Vec::new();
+    for text in given {
+        let (name, source) = text.split_once('=').ok_or_else(|| {
+            RunError::new("call::input", format!("`{text}` is not `name=PATH`")).help(expected(entry))
+        })?;
+        if inputs.iter().any(|(known, _)| known == name) {
+            return Err(RunError::new("call::input", format!("input `{name}` is given twice")));
+        }
+        let input =
+            entry.inputs.iter().find(|input| input.name == name).ok_or_else(|| unknown(entry, name))?;
+        inputs.push((name.to_string(), tensor(input, source, facts)?));
+    }
+    if entry.inputs.iter().any(|input| input.name == "seed") && !inputs.iter().any(|(name, _)| name == "seed")
+    {
+        inputs.push(("seed".into(), HostTensor::scalar(seed)));
+    }
+    Ok(inputs)
+}
+
+fn unknown(entry: &EntryFacts, name: &str) -> RunError {
+    let error = RunError::new("call::input", format!("entry `{}` has no input `{name}`", entry.name));
+    match nearest(name, entry.inputs.iter().map(|input| input.name.as_str())) {
+        Some(near) => error.help(format!("did you mean `{near}`?")),
+        None => error.help(expected(entry)),
+    }
+}
+
+fn expected(entry: &EntryFacts) -> String {
+    let inputs: Vec<String> = entry.inputs.iter().map(|input| format!("`{}`: {input}", input.name)).collect();
+    match inputs.as_slice() {
+        [] => format!("`{}` takes no inputs", entry.name),
+        inputs => format!("`{}` takes {}", entry.name, inputs.join(", ")),
+    }
+}
+
+fn tensor(input: &TensorFacts, source: &str, facts: Option<&Facts>) -> Result<HostTensor, RunError> {
+    let path = Path::new(source);
+    if input.shape.is_empty()
+        && let Ok(number) = source.parse::<f64>()
+    {
+        return number_of(input, number);
+    }
+    if path.extension().is_some_and(|extension| extension == "txt") {
+        return tokens(input, path, facts);
+    }
+    let found = read_tensor(&input.name, path)?;
+    let is_table = path.extension().is_some_and(|extension| extension == "csv");
+    Ok(fitted(input, found, is_table))
+}
+
+/// A scalar; it must be exact in the input's type.
+fn number_of(input: &TensorFacts, number: f64) -> Result<HostTensor, RunError> {
+    let whole = |least: f64, most: f64| number.fract() == 0.0 && (least..=most).contains(&number);
+    let tensor = match input.dtype.as_str() {
+        "f32" => Some(HostTensor::scalar(number as f32)),
+        "f64" => Some(HostTensor::scalar(number)),
+        "i32" => whole(i32::MIN.into(), i32::MAX.into()).then(|| HostTensor::scalar(number as i32)),
+        "u32" => whole(0.0, u32::MAX.into()).then(|| HostTensor::scalar(number as u32)),
+        _ => None,
+    };
+    tensor.ok_or_else(|| {
+        RunError::new("call::shape", format!("input `{}` is {input}, which `{number}` is not", input.name))
+    })
+}
+
+/// A text as the model's tokens: one sample.
+fn tokens(input: &TensorFacts, path: &Path, facts: Option<&Facts>) -> Result<HostTensor, RunError> {
+    let vocabulary = facts.and_then(|facts| facts.vocabulary.as_ref()).ok_or_else(|| {
+        let message = format!("`{}` is text, and nothing says which token stands for what", path.display());
+        RunError::new("call::text", message)
+            .help("give `--weights` of a model of text, or tokens as an array of int32")
+    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| RunError::new("file::unreadable", format!("{}: {error}", path.display())))?;
+    let tokens: Vec<i32> = vocabulary.encode(&text)?.into_iter().map(|token| token as i32).collect();
+    let shape = if input.shape.len() == 1 { vec![tokens.len()] } else { vec![1, tokens.len()] };
+    let tensor = HostTensor::from_values(shape, &tokens);
+    tensor.ok_or_else(|| RunError::new("call::text", "the text has no tensor"))
+}
+
+/// The same values as the type the input has, where a file format leaves no choice of types: integers of 32 bits for
+/// unsigned inputs, numbers of a table for integer ones, a table of one column for a vector.
+fn fitted(input: &TensorFacts, found: HostTensor, is_table: bool) -> HostTensor {
+    let shape = match found.shape() {
+        [lines, 1] if is_table && input.shape.len() == 1 => vec![*lines],
+        shape => shape.to_vec(),
+    };
+    let convertible = found.dtype() == DType::I32 || is_table;
+    let values = found.to_f64();
+    let within =
+        |least: f64, most: f64| values.iter().all(|x| x.fract() == 0.0 && (least..=most).contains(x));
+    let converted = match input.dtype.as_str() {
+        "u32" if convertible && within(0.0, u32::MAX.into()) => {
+            HostTensor::from_values(shape.clone(), &values.iter().map(|x| *x as u32).collect::<Vec<_>>())
+        }
+        "i32" if convertible && within(i32::MIN.into(), i32::MAX.into()) => {
+            HostTensor::from_values(shape.clone(), &values.iter().map(|x| *x as i32).collect::<Vec<_>>())
+        }
+        _ => HostTensor::from_bytes(found.dtype(), shape, found.bytes()),
+    };
+    converted.unwrap_or(found)
+}
