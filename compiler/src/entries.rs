@@ -371,15 +371,13 @@ impl<'p> Task<'p> {
                 e.report(Diagnostic::error("name::argument", decl.name.span, message));
                 return None;
             };
-            entry.1 = match text.as_str() {
-                "true" => Val::Bool(true),
-                "false" => Val::Bool(false),
-                text => match (text.parse::<i64>(), text.parse::<f64>()) {
-                    (Ok(n), _) if matches!(entry.1, Val::Real(_)) => Val::Real(n as f64),
-                    (Ok(n), _) => Val::int(n),
-                    (_, Ok(x)) => Val::Real(x),
-                    _ => Val::text(text),
-                },
+            let real = matches!(entry.1, Val::Real(_));
+            entry.1 = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+                Some(items) => {
+                    let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
+                    Val::List(Rc::new(items.map(|item| plain_value(item, real)).collect()))
+                }
+                None => plain_value(text, real),
             };
         }
         Some(bound)
@@ -593,6 +591,18 @@ impl<'p> Task<'p> {
                 self.built.module.slots.len() - 1
             }
         }
+    }
+}
+
+/// A setting from the command line: a truth value, a number, or text.
+fn plain_value<'a>(text: &str, real: bool) -> Val<'a> {
+    match (text, text.parse::<i64>(), text.parse::<f64>()) {
+        ("true", ..) => Val::Bool(true),
+        ("false", ..) => Val::Bool(false),
+        (_, Ok(n), _) if real => Val::Real(n as f64),
+        (_, Ok(n), _) => Val::int(n),
+        (_, _, Ok(x)) => Val::Real(x),
+        _ => Val::text(text),
     }
 }
 

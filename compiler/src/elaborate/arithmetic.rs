@@ -411,8 +411,8 @@ impl<'a> Elaborator<'a> {
         }
         let like = |v: &Val<'a>, this: &Self| v.tensor().map(|t| this.dtype(t));
         let (ta, tb) = (like(&a, self), like(&b, self));
-        let both_static_int = ta.is_none() && tb.is_none() && matches!((&a, &b), (Val::Int(_), Val::Int(_)));
-        let fallback = if both_static_int { Some(DType::I32) } else { Some(self.precision) };
+        let whole = |v: &Val<'a>| matches!(v, Val::Int(_) | Val::Index(_));
+        let fallback = if whole(&a) && whole(&b) { Some(DType::I32) } else { Some(self.precision) };
         let fallback =
             if matches!((&a, &b), (Val::Bool(_), _) | (_, Val::Bool(_))) { None } else { fallback };
         let (Some(c), Some(mut x), Some(mut y)) = (

@@ -52,6 +52,7 @@ pub const PRIMITIVES: &[(&str, &str)] = &[
         "pad",
         "`pad[a](x, n, value: 0)`: n further elements at both ends of axes; `after: m` differs at the end",
     ),
+    ("concat", "`concat[a](x, y, ..)`: tensors, or a list of them, one behind the other along an axis"),
     ("stop", "`stop(x)`: x, without gradient"),
     ("scan", "`scan[a](x)`: running sums along an axis"),
     ("top", "`top[a](x, k)`: positions of the k largest along an axis, ties to the lower"),
@@ -64,7 +65,10 @@ pub const PRIMITIVES: &[(&str, &str)] = &[
     ("length", "`length(list)`: number of elements; `length[a](x)`: live length of a counted axis"),
     ("append", "`append[a](cache, x)`: the cache with x behind its live part"),
     ("rename", "`rename[a, b](x)`: x whose last axes are called a, b"),
-    ("pullback", "`pullback(f, x)`: the gradient of the scalar f(x) with respect to x"),
+    (
+        "pullback",
+        "`pullback(f, x)`: the gradient of the scalar f(x) with respect to x, a tensor or a list or record of tensors",
+    ),
 ];
 
 const FOLDS: &[&str] = &["sum", "mean", "prod", "max", "min", "any", "all"];
@@ -154,6 +158,7 @@ impl<'a> Elaborator<'a> {
                 _ => self.argument_count(name, 2, &args, span),
             },
             "pad" => self.pad(&subscript, &args, scope, span),
+            "concat" => self.concat(&subscript, &args, scope, span),
             "scan" | "top" | "sort" => self.along(name, &subscript, &args, scope, span),
             "solve" => self.solve(&args, span),
             "cholesky" => match args.as_slice() {
@@ -416,6 +421,30 @@ impl<'a> Elaborator<'a> {
         self.tensor(ops::Pad { low, high, value }, &[x.value], axes, span)
     }
 
+    fn concat(
+        &mut self,
+        subscript: &Subscript<'a>,
+        args: &[Given<'a>],
+        scope: &Rc<Scope<'a>>,
+        span: Span,
+    ) -> Val<'a> {
+        let values: Vec<Val<'a>> = match args {
+            [Given { value: Val::List(list), .. }] => list.to_vec(),
+            several => several.iter().map(|arg| arg.value.clone()).collect(),
+        };
+        let parts: Vec<Tensor> = values.iter().filter_map(|value| value.tensor().cloned()).collect();
+        if parts.is_empty() || parts.len() != values.len() {
+            return self.argument_count("concat", 2, args, span);
+        }
+        match self.named_axes(&parts[0], subscript, scope).as_deref() {
+            Some([axis]) => self.concatenated(&parts, *axis, span),
+            _ => self.fail(
+                Diagnostic::error("dim::axis", span, "`concat` needs one axis")
+                    .help("write `concat[a](x, y)`"),
+            ),
+        }
+    }
+
     fn along(
         &mut self,
         name: &str,
@@ -607,12 +636,21 @@ impl<'a> Elaborator<'a> {
     }
 
     fn pullback(&mut self, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
-        let [f, Given { value: Val::Tensor(x), .. }] = args else {
+        let [f, Given { value: at, .. }] = args else {
             return self.argument_count("pullback", 2, args, span);
         };
         let _ = scope;
+        let several: Vec<Val<'a>> = match at {
+            Val::List(list) => list.to_vec(),
+            Val::Record(members) => members.iter().map(|(_, value)| value.clone()).collect(),
+            one => vec![one.clone()],
+        };
+        let points: Vec<Tensor> = several.iter().filter_map(|value| value.tensor().cloned()).collect();
+        if points.is_empty() || points.len() != several.len() {
+            return self.argument_count("pullback", 2, args, span);
+        }
         // A body of its own: what f computes is differentiated where it was computed.
-        let y = self.apply(f.value.clone(), vec![Val::Tensor(x.clone())], span);
+        let y = self.apply(f.value.clone(), vec![at.clone()], span);
         let Val::Tensor(y) = y else {
             return self.fail(Diagnostic::error(
                 "type::value",
@@ -628,8 +666,20 @@ impl<'a> Elaborator<'a> {
             ));
         }
         let one = self.b.fill_like(1.0, y.value);
-        match crate::differentiate::pullback(&mut self.b, &[(y.value, one)], &[x.value]) {
-            Ok(gradients) => Val::Tensor(Tensor { value: gradients[0], ..x.clone() }),
+        let wrt: Vec<nnc_ir::Value> = points.iter().map(|point| point.value).collect();
+        match crate::differentiate::pullback(&mut self.b, &[(y.value, one)], &wrt) {
+            Ok(gradients) => {
+                let mut made =
+                    points.iter().zip(gradients).map(|(x, value)| Val::Tensor(Tensor { value, ..x.clone() }));
+                match at {
+                    Val::List(_) => Val::List(Rc::new(made.collect())),
+                    Val::Record(members) => {
+                        let names = members.iter().map(|(name, _)| name.clone());
+                        Val::Record(Rc::new(names.zip(made).collect()))
+                    }
+                    _ => made.next().unwrap_or(Val::Unknown),
+                }
+            }
             Err(cuts) => {
                 let message = "no path leads from the argument to the result";
                 let mut diagnostic = Diagnostic::error("grad::lost", span, message);

@@ -50,7 +50,7 @@ impl<'a> Elaborator<'a> {
         let carried = self.carried_names(&looped.body, scope);
         let name = &path[0].text;
         let count = &end - &start;
-        let collected = self.rolled(name, &count, &carried, span, |this, counter| {
+        let collected = self.rolled(name, None, &count, &carried, span, |this, counter| {
             let inner = Scope::inside(scope);
             inner.set(name, Val::Int(&start + counter));
             this.statements(&looped.body.stmts, &inner);
@@ -77,20 +77,26 @@ impl<'a> Elaborator<'a> {
         found
     }
 
-    /// One loop of the graph. `body` runs once, with the counter as a dim.
+    /// One loop of the graph. `body` runs once, with the counter as a dim. A stack is known by its path: applied again, it
+    /// is the same loop for the slots inside, which were made by its first application.
+    #[allow(clippy::too_many_arguments)]
     fn rolled(
         &mut self,
         name: &str,
+        stack: Option<&Rc<str>>,
         count: &Dim,
         carried: &[(Carried, Rc<str>)],
         span: Span,
         body: impl FnOnce(&mut Self, &Dim),
     ) -> Vec<(Rc<str>, Tensor)> {
         self.loop_count += 1;
-        let id = self.loop_count;
-        let counter = Symbol::new(&format!("{name}.{id}"));
+        let counter = Symbol::new(&format!("{name}.{}", self.loop_count));
         self.ranges.counter(&counter, count);
-        self.counters.insert(id, counter.clone());
+        let id = match stack {
+            Some(path) => *self.stacks.entry(path.clone()).or_insert(self.loop_count),
+            None => self.loop_count,
+        };
+        self.counters.entry(id).or_insert_with(|| counter.clone());
         let mut before: Vec<Tensor> = Vec::new();
         for (place, name) in carried {
             match self.carried_tensor(*place, name, span) {
@@ -296,7 +302,7 @@ impl<'a> Elaborator<'a> {
         self.cells.push(Val::Tensor(x));
         let cell = self.cells.len() - 1;
         let carried = [(Carried::Cell(cell), Rc::from(name))];
-        self.rolled(name, count, &carried, span, |this, _| {
+        self.rolled(name, Some(path), count, &carried, span, |this, _| {
             let loops = if shared {
                 outside
             } else {
@@ -385,7 +391,7 @@ impl<'a> Elaborator<'a> {
             match count {
                 Some(count) => {
                     let name = path.rsplit('.').next().unwrap_or("layer").to_string();
-                    this.rolled(&name, count, &carried, span, layer);
+                    this.rolled(&name, Some(path), count, &carried, span, layer);
                 }
                 None => layer(this, &Dim::zero()),
             }

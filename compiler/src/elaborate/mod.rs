@@ -8,6 +8,7 @@ pub mod axes;
 mod bodies;
 mod builtins;
 pub(crate) mod calls;
+mod concat;
 mod expressions;
 mod finish;
 mod folds;
@@ -104,6 +105,8 @@ pub struct Elaborator<'a> {
     pub(crate) loops: Vec<LoopFrame>,
     pub(crate) loop_count: usize,
     pub(crate) counters: HashMap<usize, nnc_ir::Symbol>,
+    /// The loop of each stack, by its path.
+    pub(crate) stacks: HashMap<Rc<str>, usize>,
     pub(crate) frames: Vec<Frame>,
     pub(crate) given: Vec<(Rc<str>, Val<'a>)>,
     pub(crate) index_vars: Vec<IndexVar>,
@@ -142,6 +145,7 @@ impl<'a> Elaborator<'a> {
             loops: Vec::new(),
             loop_count: 0,
             counters: HashMap::new(),
+            stacks: HashMap::new(),
             frames: vec![Frame { path: Rc::from(""), ..Frame::default() }],
             given: Vec::new(),
             index_vars: Vec::new(),
