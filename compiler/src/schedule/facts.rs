@@ -64,11 +64,33 @@ impl Facts {
                 self.of.insert(*param, fact);
             }
         }
+        let mut own: HashSet<Value> = block.params.iter().copied().collect();
         for node in &block.nodes {
+            if expander.class(node.results[0]) == Class::Product {
+                node.operands.iter().for_each(|operand| self.keep_outer(expander, *operand, &own));
+            }
             self.fit(node, limit);
             let fact = self.node(expander, node);
             self.of.insert(node.results[0], fact);
+            own.extend(&node.results);
             node.blocks.iter().for_each(|block| self.block(expander, block, limit));
+        }
+    }
+
+    /// A matrix operand lies in memory. One of an enclosing block that is made of nothing in memory would be computed
+    /// where it is used: it is kept there instead.
+    fn keep_outer(&mut self, expander: Expander, operand: Value, own: &HashSet<Value>) {
+        if !self.is_free(operand) {
+            return;
+        }
+        if !own.contains(&operand) {
+            self.forced.insert(operand);
+            self.inside.insert(operand, BTreeSet::new());
+            self.of.insert(operand, leaf(operand));
+        } else if let Def::Node(node, _) = expander.graph.def(operand)
+            && matches!(node.op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_))
+        {
+            self.keep_outer(expander, node.operands[0], own);
         }
     }
 

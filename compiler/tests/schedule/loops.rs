@@ -7,7 +7,7 @@ use nnc_ir::graph::Function;
 use nnc_ir::graph::{Entry, Module, Port};
 use nnc_ir::kernel::Compare as Relation;
 use nnc_ir::ops::*;
-use nnc_ir::{Array, Builder, DType, Dim, Symbol, Value, evaluate};
+use nnc_ir::{Array, Builder, DType, Dim, Symbol, Type, Value, evaluate};
 
 fn repeat(
     b: &mut Builder,
@@ -119,6 +119,27 @@ fn a_history_is_not_copied() {
     machine.call("main", &inputs, &at);
     assert_eq!((machine.copies, machine.launches), (0, 6 + 3), "{}", show(&plan));
     check("history", &f, vec![size("T", 1, None)], &[&[("T", 6)]]);
+}
+
+/// A pattern made of counters alone is an operand of a product inside: it is kept in memory outside.
+#[test]
+fn a_pattern_from_outside_is_multiplied_inside() {
+    let (n, m) = (d(8), d(16));
+    let f = function(&[f32s(&[m.clone(), n.clone()])], |b, x| {
+        let ty = Type::new(DType::I32, vec![n.clone(), n.clone()]);
+        let row = b.apply(Iota { ty: ty.clone(), axis: 0 }, &[]);
+        let column = b.apply(Iota { ty, axis: 1 }, &[]);
+        let below = b.apply(Compare { kind: Relation::Le }, &[row, column]);
+        let pattern = b.cast(below, DType::F32);
+        repeat(b, ("i", d(3), false), x, &[], |b, carry, _| {
+            let turned = b.permute(pattern, vec![1, 0]);
+            let op = Contract { lhs: vec![0, 1], rhs: vec![1, 2], out: vec![0, 2] };
+            let y = b.apply(op.clone(), &[carry[0], pattern]);
+            let z = b.apply(op, &[y, turned]);
+            vec![b.apply(Tanh, &[z])]
+        })
+    });
+    check("pattern", &f, vec![], &[&[]]);
 }
 
 #[test]

@@ -98,6 +98,10 @@ fn joint(built: Built, fixture: &Fixture, run: &Run, comparison: &mut Comparison
         sources.push(source);
     }
     unknown(run, &slots, &forward, &module)?;
+    // A slot may be declared and not read at these sizes.
+    for source in slots.values() {
+        source.pieces(fixture)?.iter().for_each(|(piece, _)| comparison.used(piece));
+    }
     let mut outputs = Vec::new();
     let mut results = Vec::new();
     let mut named: BTreeMap<String, Value> = BTreeMap::new();
@@ -195,7 +199,8 @@ fn unknown(
         Port::Named(name) => name.clone(),
         Port::Slot(slot) => module.slots[*slot].path.clone(),
     };
-    let inputs: BTreeSet<String> = forward.inputs.iter().map(given).collect();
+    let mut inputs: BTreeSet<String> = forward.inputs.iter().map(given).collect();
+    inputs.extend(module.slots.iter().map(|slot| slot.path.clone()));
     let outputs: BTreeSet<String> = forward.outputs.iter().map(given).collect();
     let wrong = run.inputs.keys().chain(slots.keys()).find(|name| !inputs.contains(*name));
     let wrong = wrong.or_else(|| run.outputs.keys().find(|name| !outputs.contains(*name)));
