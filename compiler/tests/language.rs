@@ -111,3 +111,24 @@ model Net() {
     let found = run(text, &[("x", vector(&[1.0, 2.0, 3.0, 4.0]))]);
     assert_eq!(found[0].data, [1.0, 2.0, 4.0, 4.0]);
 }
+
+#[test]
+fn the_leading_axes_of_a_signature_are_one_list() {
+    let text = "
+fn picked(z: [.., k], place: int[..]) {
+    let y[..] = z[.., place[..]]
+    y
+}
+
+model Net() {
+    input  x: [2, 3]
+    input  place: int[2]
+    output y: [2]
+    let named[b: 2, c] = x[b, c]
+    y = picked(named, place)
+}
+";
+    let x = Array::new(vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+    let found = run(text, &[("x", x), ("place", vector(&[2.0, 0.0]))]);
+    assert_eq!(found[0].data, [3.0, 4.0]);
+}

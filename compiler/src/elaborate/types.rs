@@ -50,7 +50,7 @@ impl<'a> Elaborator<'a> {
         }
         let first = plain.len() - explicit.len();
         if open {
-            self.bind_rest(&tensor, &plain[..first], scope);
+            self.bind_rest(&mut tensor, &plain[..first], scope);
         }
         let mut fits = true;
         for (declared, place) in explicit.iter().zip(&plain[first..]) {
@@ -62,13 +62,23 @@ impl<'a> Elaborator<'a> {
         if fits { Val::Tensor(tensor) } else { Val::Unknown }
     }
 
-    fn bind_rest(&mut self, tensor: &Tensor, places: &[usize], scope: &Rc<Scope<'a>>) {
+    /// `..` is one list of axes per signature: those of another operand take its names.
+    fn bind_rest(&mut self, tensor: &mut Tensor, places: &[usize], scope: &Rc<Scope<'a>>) {
         let axes: Vec<Axis> = places.iter().map(|place| tensor.axes[*place].clone()).collect();
         // The longest `..` of a signature is the one it speaks of.
         let known = scope.names.borrow().get("..").cloned();
         if let Some(super::values::Binding::Value(Val::Axes(before))) = known
             && before.len() >= axes.len()
         {
+            if before.len() == axes.len() {
+                for (place, known) in places.iter().zip(before.iter()) {
+                    let axis = &mut tensor.axes[*place];
+                    if axis.size == known.size && !(axis.label && known.label) {
+                        axis.name = known.name.clone();
+                        axis.label = known.label;
+                    }
+                }
+            }
             return;
         }
         scope.set("..", Val::Axes(Rc::new(axes)));

@@ -129,7 +129,7 @@ fn a_pattern_from_outside_is_multiplied_inside() {
         let ty = Type::new(DType::I32, vec![n.clone(), n.clone()]);
         let row = b.apply(Iota { ty: ty.clone(), axis: 0 }, &[]);
         let column = b.apply(Iota { ty, axis: 1 }, &[]);
-        let below = b.apply(Compare { kind: Relation::Le }, &[row, column]);
+        let below = b.apply(Compare { kind: Relation::LessEqual }, &[row, column]);
         let pattern = b.cast(below, DType::F32);
         repeat(b, ("i", d(3), false), x, &[], |b, carry, _| {
             let turned = b.permute(pattern, vec![1, 0]);

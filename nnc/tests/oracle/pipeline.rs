@@ -134,7 +134,7 @@ fn joint(built: Built, fixture: &Fixture, run: &Run, comparison: &mut Comparison
         let mut wrt = Vec::new();
         let mut known = BTreeSet::new();
         for (value, source) in params.iter().zip(&sources) {
-            let Some(source) = source.as_ref().map(|source| gradient.source(source)) else { continue };
+            let Some(source) = source.as_ref().and_then(|source| gradient.source(source)) else { continue };
             let Ok(pieces) = source.pieces(fixture) else { continue };
             if !b.ty(*value).dtype.is_float() {
                 continue;

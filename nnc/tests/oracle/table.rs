@@ -62,10 +62,11 @@ pub struct Gradient {
 }
 
 impl Gradient {
-    /// Where the file holds the gradient of a tensor.
-    pub fn source(&self, of: &Source) -> Source {
-        let prefixed = || format!("{}{}", self.prefix, of.pattern);
-        Source { pattern: self.names.get(&of.pattern).cloned().unwrap_or_else(prefixed), ..of.clone() }
+    /// Where the file holds the gradient of a tensor, if it may.
+    pub fn source(&self, of: &Source) -> Option<Source> {
+        let prefixed = || (!self.prefix.is_empty()).then(|| format!("{}{}", self.prefix, of.pattern));
+        let pattern = self.names.get(&of.pattern).cloned().or_else(prefixed)?;
+        Some(Source { pattern, ..of.clone() })
     }
 }
 
