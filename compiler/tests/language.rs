@@ -4,7 +4,7 @@ use nnc_compiler::entries::{self, Built, Overrides};
 use nnc_compiler::program;
 use nnc_compiler::world::Nothing;
 use nnc_ir::graph::Port;
-use nnc_ir::{Array, evaluate};
+use nnc_ir::{Array, evaluate, verify};
 use std::collections::BTreeMap;
 
 fn build(text: &str) -> Built {
@@ -131,4 +131,19 @@ model Net() {
     let x = Array::new(vec![2, 3], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
     let found = run(text, &[("x", x), ("place", vector(&[2.0, 0.0]))]);
     assert_eq!(found[0].data, [3.0, 4.0]);
+}
+
+#[test]
+fn weights_of_a_block_made_outside_a_loop_are_drawn_once() {
+    let text = "
+use std::Linear
+use std::residual::Score
+
+model Net() {
+    input  x: [B, 4]
+    output y: [B, 4]
+    y = x |> Score(Linear(4), 3)
+}
+";
+    verify::verify(&build(text).module).expect("every entry knows its symbols");
 }

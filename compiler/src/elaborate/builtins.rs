@@ -284,7 +284,9 @@ impl<'a> Elaborator<'a> {
         let (seed, step) = self.random_key();
         self.sites += 1;
         let mut salt = Dim::constant(self.sites);
-        for frame in &self.loops {
+        // A weight differs between the copies that its own loops make, not between the turns of others.
+        let own = self.drawn.clone();
+        for frame in self.loops.iter().filter(|f| own.as_ref().is_none_or(|own| own.contains(&f.id))) {
             salt = &(&salt * &Dim::constant(1009)) + &Dim::from(&frame.counter);
         }
         let value = self.node(ops::Random { shape, salt }, &[seed, step], span);

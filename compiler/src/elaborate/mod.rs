@@ -105,6 +105,8 @@ pub struct Elaborator<'a> {
     pub(crate) loops: Vec<LoopFrame>,
     pub(crate) loop_count: usize,
     pub(crate) counters: HashMap<usize, nnc_ir::Symbol>,
+    /// While an initial value is made: the loops that copy its slot.
+    pub(crate) drawn: Option<Vec<usize>>,
     /// The loop of each stack, by its path.
     pub(crate) stacks: HashMap<Rc<str>, usize>,
     pub(crate) frames: Vec<Frame>,
@@ -145,6 +147,7 @@ impl<'a> Elaborator<'a> {
             loops: Vec::new(),
             loop_count: 0,
             counters: HashMap::new(),
+            drawn: None,
             stacks: HashMap::new(),
             frames: vec![Frame { path: Rc::from(""), ..Frame::default() }],
             given: Vec::new(),

@@ -77,7 +77,10 @@ impl<'a> Elaborator<'a> {
             scope.bind(&slot.name.text, super::values::Binding::Slot(known));
             return Val::None;
         }
-        let Some((ty, axes, bound, start)) = self.slot_type(slot, scope) else {
+        let outer = self.drawn.replace(loops.clone());
+        let declared = self.slot_type(slot, scope);
+        self.drawn = outer;
+        let Some((ty, axes, bound, start)) = declared else {
             scope.set(&slot.name.text, Val::Unknown);
             return Val::Unknown;
         };
