@@ -147,3 +147,17 @@ model Net() {
 ";
     verify::verify(&build(text).module).expect("every entry knows its symbols");
 }
+
+#[test]
+fn pullback_counts_the_argument_alone() {
+    let text = "
+model Net() {
+    input  x: [2]
+    output g: [2]
+    let square = x * x
+    g = pullback(p => sum(p * square), x)
+}
+";
+    let found = run(text, &[("x", vector(&[2.0, 3.0]))]);
+    assert_eq!(found[0].data, [4.0, 9.0]);
+}

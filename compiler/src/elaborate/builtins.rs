@@ -177,7 +177,7 @@ impl<'a> Elaborator<'a> {
             "length" => self.length(&subscript, &args, scope, span),
             "append" => self.append(&subscript, &args, scope, span),
             "rename" => self.rename(&subscript, &args, span),
-            "pullback" => self.pullback(&args, scope, span),
+            "pullback" => self.pullback(&args, span),
             _ => self.fail(Diagnostic::error(
                 "name::argument",
                 span,
@@ -635,61 +635,5 @@ impl<'a> Elaborator<'a> {
             axis.label = true;
         }
         Val::Tensor(Tensor { axes, ..x.clone() })
-    }
-
-    fn pullback(&mut self, args: &[Given<'a>], scope: &Rc<Scope<'a>>, span: Span) -> Val<'a> {
-        let [f, Given { value: at, .. }] = args else {
-            return self.argument_count("pullback", 2, args, span);
-        };
-        let _ = scope;
-        let several: Vec<Val<'a>> = match at {
-            Val::List(list) => list.to_vec(),
-            Val::Record(members) => members.iter().map(|(_, value)| value.clone()).collect(),
-            one => vec![one.clone()],
-        };
-        let points: Vec<Tensor> = several.iter().filter_map(|value| value.tensor().cloned()).collect();
-        if points.is_empty() || points.len() != several.len() {
-            return self.argument_count("pullback", 2, args, span);
-        }
-        // A body of its own: what f computes is differentiated where it was computed.
-        let y = self.apply(f.value.clone(), vec![at.clone()], span);
-        let Val::Tensor(y) = y else {
-            return self.fail(Diagnostic::error(
-                "type::value",
-                f.span,
-                "`pullback` needs a function that gives a scalar",
-            ));
-        };
-        if !y.axes.is_empty() || !self.dtype(&y).is_float() {
-            return self.fail(Diagnostic::error(
-                "type::value",
-                f.span,
-                "`pullback` needs a function that gives a scalar",
-            ));
-        }
-        let one = self.b.fill_like(1.0, y.value);
-        let wrt: Vec<nnc_ir::Value> = points.iter().map(|point| point.value).collect();
-        match crate::differentiate::pullback(&mut self.b, &[(y.value, one)], &wrt) {
-            Ok(gradients) => {
-                let mut made =
-                    points.iter().zip(gradients).map(|(x, value)| Val::Tensor(Tensor { value, ..x.clone() }));
-                match at {
-                    Val::List(_) => Val::List(Rc::new(made.collect())),
-                    Val::Record(members) => {
-                        let names = members.iter().map(|(name, _)| name.clone());
-                        Val::Record(Rc::new(names.zip(made).collect()))
-                    }
-                    _ => made.next().unwrap_or(Val::Unknown),
-                }
-            }
-            Err(cuts) => {
-                let message = "no path leads from the argument to the result";
-                let mut diagnostic = Diagnostic::error("grad::lost", span, message);
-                for place in cuts.iter().flat_map(|cut| &cut.places) {
-                    diagnostic = diagnostic.label(place.span, place.reason.to_string());
-                }
-                self.fail(diagnostic)
-            }
-        }
     }
 }

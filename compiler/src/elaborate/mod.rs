@@ -16,6 +16,7 @@ mod indices;
 mod loops;
 mod modules;
 mod policies;
+mod pullback;
 pub mod regions;
 mod sheets;
 pub(crate) mod slots;

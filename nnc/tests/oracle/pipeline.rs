@@ -177,14 +177,14 @@ fn argument(
     };
     let pieces = source.pieces(fixture)?;
     pieces.iter().for_each(|(piece, _)| comparison.used(piece));
+    let alike = pieces.iter().all(|(_, array)| array.shape == pieces[0].1.shape);
     let shape = match pieces.as_slice() {
         [(_, one)] if !source.pattern.contains('*') => one.shape.clone(),
-        several => [&[several.len()], several[0].1.shape.as_slice()].concat(),
+        several if alike => [&[several.len()], several[0].1.shape.as_slice()].concat(),
+        // Tensors of different shapes are one line of elements.
+        several => vec![several.iter().map(|(_, array)| array.data.len()).sum()],
     };
     let data = pieces.into_iter().flat_map(|(_, array)| array.data).collect::<Vec<_>>();
-    if shape.iter().product::<usize>() != data.len() {
-        return Err(format!("the tensors `{}` differ in shape", source.pattern));
-    }
     Ok((Array::new(shape, data), Some(source.clone())))
 }
 

@@ -71,7 +71,8 @@ impl Gradient {
 }
 
 /// A tensor of the file, or several stacked (`*` stands for digits). `'` behind it swaps the last two axes; `[a:b]`
-/// takes a part of the first axis, counted from the end if negative. Elements are taken row-major: the shape may differ.
+/// takes a part of the first axis, counted from the end if negative. Elements are taken row-major: the shape may differ;
+/// stacked tensors of different shapes are one line.
 #[derive(Clone, Deserialize)]
 #[serde(from = "String")]
 pub struct Source {
