@@ -23,7 +23,8 @@ pub struct Table {
 pub struct Run {
     /// Its name.
     pub model: String,
-    /// Parameters: a number, a path in `hyper`, or the size of an axis: `in.x@-1`; `a - b` for differences.
+    /// Parameters: a number, a path in `hyper`, or the size of an axis: `in.x@-1`, a list where `*` stands for digits;
+    /// `a - b` for differences.
     #[serde(default)]
     pub params: BTreeMap<String, serde_json::Value>,
     /// Inputs by name.
@@ -167,6 +168,11 @@ fn constant(fixture: &Fixture, text: &str) -> Result<String, String> {
             constant(fixture, text)?.parse::<i64>().map_err(|_| format!("`{text}` is no whole number"))
         };
         return Ok((whole(left)? - whole(right)?).to_string());
+    }
+    if let Some((name, axis)) = text.split_once('@').filter(|(name, _)| name.contains('*')) {
+        let sizes =
+            fixture.matching(name).into_iter().map(|name| constant(fixture, &format!("{name}@{axis}")));
+        return Ok(format!("[{}]", sizes.collect::<Result<Vec<_>, _>>()?.join(", ")));
     }
     if let Some((name, axis)) = text.split_once('@') {
         let shape = &fixture.tensor(name)?.shape;
