@@ -194,12 +194,8 @@ impl<'p> Task<'p> {
             return steps;
         }
         let samples = self.world.data(&fit.data).map_or(0, |info| info.samples);
-        let batch = match fit.data.options.get("batch") {
-            Some(crate::world::Plain::Int(batch)) => (*batch).max(1),
-            _ => 1,
-        };
         let train = samples as i64 - (samples as f64 * fit.held_out).round() as i64;
-        fit.epochs.unwrap_or(1).saturating_mul((train / batch).max(1))
+        fit.epochs.unwrap_or(1).saturating_mul((train / fit.data.batch()).max(1))
     }
 
     fn entry(

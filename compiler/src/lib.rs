@@ -10,6 +10,8 @@ pub mod program;
 pub mod schedule;
 pub mod settings;
 mod starts;
+mod usual;
 pub mod world;
 
 pub use nearest::nearest;
+pub use usual::usual_sizes;

@@ -29,6 +29,20 @@ pub struct DataSource {
     pub options: BTreeMap<String, Plain>,
 }
 
+/// Samples per step where a program states none.
+pub const DEFAULT_BATCH: usize = 32;
+
+impl DataSource {
+    /// Samples per step.
+    pub fn batch(&self) -> i64 {
+        match self.options.get("batch") {
+            Some(Plain::Int(batch)) => (*batch).max(1),
+            _ if self.options.get("whole") == Some(&Plain::Bool(true)) => 1,
+            _ => DEFAULT_BATCH as i64,
+        }
+    }
+}
+
 /// A training program: fits in order.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Training {

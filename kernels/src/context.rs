@@ -34,9 +34,14 @@ pub fn tile_layout(bytes: impl IntoIterator<Item = usize>) -> Option<(Vec<usize>
     let mut end = 0usize;
     for size in bytes {
         starts.push(end);
-        end = end.checked_add(size)?.checked_next_multiple_of(ALIGNMENT)?;
+        end = tile_end(end, size)?;
     }
     Some((starts, end))
+}
+
+/// Where a tile of `bytes` ends that follows tiles up to `start`. `None` on overflow.
+pub fn tile_end(start: usize, bytes: usize) -> Option<usize> {
+    start.checked_add(bytes)?.checked_next_multiple_of(ALIGNMENT)
 }
 
 #[cfg(test)]

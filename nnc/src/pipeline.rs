@@ -7,6 +7,7 @@ use nnc_compiler::entries::{self, Built, Overrides};
 use nnc_compiler::passes::{self, Observer, Pass};
 use nnc_compiler::program::{self, Program};
 use nnc_compiler::schedule::{Target, schedule};
+use nnc_compiler::usual_sizes;
 use nnc_ir::graph::Module;
 use nnc_ir::plan::{Guard, Plan};
 use nnc_ir::training::Training;
@@ -98,19 +99,24 @@ impl Observer for Dump {
 /// From tensor IR to machine code for this processor.
 pub fn compile(built: Built) -> Result<Compiled, ExitCode> {
     let start = Instant::now();
-    let plan = lower(built.module, &built.guards)?;
+    let plan = lower(built.module, &built.guards, built.training.as_ref())?;
     let code = native(&plan, CpuLevel::detect())?;
     Ok(Compiled { plan, code, training: built.training, seconds: start.elapsed().as_secs_f64() })
 }
 
-/// From tensor IR to a plan, with the guards of its entries.
-pub fn lower(module: Module, guards: &[(String, Guard)]) -> Result<Plan, ExitCode> {
+/// From tensor IR to a plan, with the guards of its entries; what is trained tells which sizes are usual.
+pub fn lower(
+    module: Module,
+    guards: &[(String, Guard)],
+    training: Option<&Training>,
+) -> Result<Plan, ExitCode> {
     let plain = |found: Vec<Diagnostic>| {
         found.iter().for_each(|diagnostic| eprintln!("error{diagnostic}"));
         ExitCode::FAILURE
     };
     let module = passes::run_pipeline(module, &mut Dump::wanted()).map_err(plain)?;
-    let mut plan = schedule(&module, &Target::cpu()).map_err(plain)?;
+    let usual = training.map(|training| usual_sizes(&module, training)).unwrap_or_default();
+    let mut plan = schedule(&module, &Target::cpu().usually(usual)).map_err(plain)?;
     for (entry, guard) in guards {
         if let Some(entry) = plan.entries.iter_mut().find(|e| e.name == *entry) {
             entry.guards.push(guard.clone());

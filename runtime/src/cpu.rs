@@ -4,10 +4,10 @@
 //! any team.
 
 use nnc_ir::kernel::Kernel;
-use nnc_ir::session::Device;
+use nnc_ir::session::{Buffers, Device};
 use nnc_ir::{DType, Symbol};
 use nnc_kernels::AlignedBytes;
-use nnc_kernels::context::{Context, KernelFn, tile_layout};
+use nnc_kernels::context::{Context, KernelFn, tile_end};
 use nnc_kernels::exec::CodePage;
 use nnc_kernels::host::HOST;
 use nnc_kernels::team::Team;
@@ -50,6 +50,10 @@ pub struct Cpu {
     page: CodePage,
     starts: Vec<usize>,
     scratch: Vec<AlignedBytes>,
+    /// Where the scratch memory of each worker starts.
+    tiles: Vec<usize>,
+    /// Addresses of the buffers of the current launch.
+    addresses: Vec<usize>,
     bytes: usize,
     profile: Option<Profile>,
 }
@@ -98,8 +102,10 @@ impl Cpu {
         }
         bytes.push(0);
         let page = CodePage::new(&bytes).map_err(|e| error(format!("the code cannot be mapped: {e}")))?;
-        let scratch = (0..team.threads()).map(|_| AlignedBytes::zeroed(0)).collect();
-        Ok(Cpu { team, kernels: kernels.to_vec(), page, starts, scratch, bytes: 0, profile: None })
+        let mut scratch: Vec<AlignedBytes> = (0..team.threads()).map(|_| AlignedBytes::zeroed(0)).collect();
+        let tiles = scratch.iter_mut().map(|s| s.as_mut_ptr() as usize).collect();
+        let (kernels, addresses) = (kernels.to_vec(), Vec::new());
+        Ok(Cpu { team, kernels, page, starts, scratch, tiles, addresses, bytes: 0, profile: None })
     }
 
     /// Bytes allocated so far for slots, results and scratch memory.
@@ -118,10 +124,11 @@ impl Cpu {
     }
 
     fn reserve(&mut self, bytes: usize) {
-        for scratch in &mut self.scratch {
+        for (scratch, tile) in self.scratch.iter_mut().zip(&mut self.tiles) {
             if scratch.len() < bytes {
                 *scratch = AlignedBytes::zeroed(bytes);
             }
+            *tile = scratch.as_mut_ptr() as usize;
         }
     }
 }
@@ -132,8 +139,7 @@ fn tile_bytes(kernel: &Kernel, sizes: &[i64]) -> Option<usize> {
         let elements = usize::try_from(tile.size.evaluate(&value)?).ok()?;
         elements.checked_mul(tile.dtype.size())
     };
-    let bytes: Option<Vec<usize>> = kernel.tiles.iter().map(tile).collect();
-    tile_layout(bytes?).map(|(_, bytes)| bytes)
+    kernel.tiles.iter().try_fold(0, |end, declared| tile_end(end, tile(declared)?))
 }
 
 impl Device for Cpu {
@@ -195,7 +201,7 @@ impl Device for Cpu {
     fn launch(
         &mut self,
         program: &CpuProgram,
-        buffers: &[&CpuBuffer],
+        buffers: Buffers<'_, CpuBuffer>,
         sizes: &[i64],
         instances: i64,
     ) -> Result<(), CpuError> {
@@ -205,9 +211,10 @@ impl Device for Cpu {
             })?;
             self.reserve(bytes);
         }
-        let addresses: Vec<*mut u8> = buffers.iter().map(|buffer| buffer.address()).collect();
-        let scratch: Vec<usize> = self.scratch.iter_mut().map(|s| s.as_mut_ptr() as usize).collect();
-        let (pointers, values) = (addresses.as_ptr() as usize, sizes.as_ptr() as usize);
+        self.addresses.clear();
+        self.addresses.extend(buffers.iter().map(|buffer| buffer.address() as usize));
+        let (pointers, values) = (self.addresses.as_ptr() as usize, sizes.as_ptr() as usize);
+        let tiles = &self.tiles;
         let threads = self.team.threads() as i64;
         let least = (CHUNK_NANOSECONDS / program.kernel.cost.max(1.0)).ceil() as i64;
         let fair = (instances + threads * CHUNKS_PER_THREAD - 1) / (threads * CHUNKS_PER_THREAD);
@@ -219,7 +226,7 @@ impl Device for Cpu {
             let cx = Context {
                 buffers: pointers as *const *mut u8,
                 sizes: values as *const i64,
-                scratch: scratch[worker] as *mut u8,
+                scratch: tiles[worker] as *mut u8,
                 host: HOST.as_ptr(),
             };
             // SAFETY: the session bound buffers of the sizes the kernel states; instances write disjoint places; each

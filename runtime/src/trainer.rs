@@ -218,12 +218,7 @@ impl<D: Device> Trainer<D> {
             let (evaluate, log) = (last || due(fit.evaluate_every), last || due(fit.log_every));
             let mut record = Record { step: run.step, loss: Some(loss), ..Record::default() };
             if log || evaluate {
-                let rate = clock.rate();
-                if text {
-                    record.tokens_per_second = Some(rate);
-                } else {
-                    record.samples_per_second = Some(rate);
-                }
+                record.tokens_or_samples_per_second = Some(clock.rate());
                 record.peak_bytes = peak_bytes();
             }
             if evaluate {

@@ -14,6 +14,7 @@ mod home;
 mod index;
 mod library;
 mod lifetimes;
+mod panels;
 mod prepare;
 mod product;
 mod rows;
@@ -63,7 +64,7 @@ fn plan_entry(
     target: &Target,
     library: &mut Library,
 ) -> Result<EntryPlan, Diagnostic> {
-    let guess = Guess::new(&module.sizes);
+    let guess = Guess::new(&module.sizes, &target.usual);
     let function = prepare::prepare(&entry.function, target, &guess);
     let graph = Graph::new(&function);
     let expander = Expander { graph: &graph, target };

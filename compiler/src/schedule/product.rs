@@ -6,6 +6,7 @@
 //! depend on shapes only.
 
 use super::expand::{At, Expansion, internal, summed};
+use super::panels::Sizes;
 use super::rows::{Around, Stored, store_all};
 use super::units::Group;
 use super::units::joining::letters_at;
@@ -16,13 +17,6 @@ use nnc_ir::ops::Op;
 use nnc_ir::{Dim, Ranges, Symbol, Value};
 use std::collections::HashMap;
 
-/// Elements that a tile may have.
-const TILE: f64 = 65536.0;
-/// Multiplications below which a product is not cut.
-const SMALL: f64 = 65536.0;
-/// Panels that a product is cut into where it is large enough.
-const PANELS: f64 = 16.0;
-
 /// Writes the kernel of a group with a product; returns how many of its outermost loops are the grid.
 pub(super) fn write(
     writer: &mut Writer,
@@ -30,7 +24,7 @@ pub(super) fn write(
     group: &Group,
     roots: &[Stored],
 ) -> Result<usize, Diagnostic> {
-    let shape = Shape::new(writer, group)?;
+    let shape = Shape::new(writer, group)?.towards(writer, roots);
     Product::new(writer, around, shape, roots)?.write()
 }
 
@@ -73,7 +67,12 @@ impl Shape {
         let node = writer.expander.graph.node(value).ok_or_else(|| internal("a product has no node"))?;
         let Op::Contract(op) = &node.op else { return Err(internal("a product is no contraction")) };
         let extents = writer.expander.letters(op, &node.operands);
-        let index = letters_at(op, &at);
+        let mut index = letters_at(op, &at);
+        for (letter, place) in &mut index {
+            if extents[letter].is_one() && !op.out.contains(letter) {
+                *place = Dim::zero();
+            }
+        }
         let letter = |letter: &u32| {
             let symbol = index[letter].as_symbol()?.clone();
             Some(Letter { symbol, extent: extents[letter].clone() })
@@ -99,6 +98,21 @@ impl Shape {
         let lhs = strided(writer, node.operands[0], &side(&op.lhs), &symbols)?;
         let rhs = strided(writer, node.operands[1], &side(&op.rhs), &symbols)?;
         Ok(Shape { value, at, batch, rows, columns, summed: inner, lhs, rhs })
+    }
+
+    /// The same product, its columns being contiguous where the first root is stored, if either side is.
+    fn towards(self, writer: &mut Writer, roots: &[Stored]) -> Shape {
+        let Some((root, home)) = roots.first() else { return self };
+        let offset = writer.offset(home, &root.at);
+        let is_contiguous = |letters: &[Letter]| {
+            letters
+                .iter()
+                .any(|letter| offset.linear_in(&letter.symbol).is_some_and(|(slope, _)| slope.is_one()))
+        };
+        if !is_contiguous(&self.rows) || is_contiguous(&self.columns) {
+            return self;
+        }
+        Shape { rows: self.columns, columns: self.rows, lhs: self.rhs, rhs: self.lhs, ..self }
     }
 }
 
@@ -269,6 +283,7 @@ impl<'p, 'w> Product<'p, 'w> {
             is_direct: direct.is_some(),
             may_cut_columns: direct.is_some()
                 || (other_columns.is_empty() && n.as_ref().is_some_and(|run| run.letters.len() == 1)),
+            packs_rows: k.as_ref().is_some_and(|run| !shape.lhs.slope(run.last()).is_one()),
         };
         let (rows, columns) = sizes.panels();
         let m = Axis::cut(m, rows, "row panel");
@@ -512,42 +527,4 @@ fn summed_runs(shape: &Shape) -> Vec<Run> {
 /// A loop over a run outside the micro-kernel.
 fn counter(run: &Run) -> (Symbol, Dim) {
     (Symbol::new(&format!("{}/run", run.last())), run.extent.clone())
-}
-
-/// Guessed sizes, from which panels are chosen.
-struct Sizes {
-    instances: f64,
-    rows: f64,
-    columns: f64,
-    width: f64,
-    depth: f64,
-    is_direct: bool,
-    may_cut_columns: bool,
-}
-
-impl Sizes {
-    /// Rows of a panel, and columns if these are cut.
-    fn panels(&self) -> (i64, Option<i64>) {
-        let work = self.rows * self.width * self.depth;
-        let wanted = (PANELS / self.instances).max(1.0).min((self.instances * work / SMALL).max(1.0));
-        let few_rows = self.rows < 32.0;
-        let mut columns = None;
-        if self.may_cut_columns
-            && (few_rows || (!self.is_direct && self.width > 2048.0))
-            && self.columns > 128.0
-        {
-            let length = if few_rows { self.columns / wanted } else { 1024.0 };
-            columns = Some(round(length, 32).clamp(64, 1024));
-        }
-        let width = columns.map_or(self.width, |columns| columns as f64);
-        let mut rows = round(self.rows / wanted, 16).clamp(32, 256);
-        if !self.is_direct {
-            rows = rows.min((TILE / width.max(1.0)) as i64).max(8);
-        }
-        (rows, columns)
-    }
-}
-
-fn round(length: f64, multiple: i64) -> i64 {
-    (length / multiple as f64).ceil() as i64 * multiple
 }

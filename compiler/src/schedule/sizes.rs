@@ -14,9 +14,13 @@ pub(super) struct Guess {
 }
 
 impl Guess {
-    /// From the stated ranges.
-    pub fn new(sizes: &[Size]) -> Guess {
-        let guess = |size: &Size| TYPICAL.min(size.max.unwrap_or(TYPICAL)).max(size.min);
+    /// From what is usual, and from the stated ranges.
+    pub fn new(sizes: &[Size], usual: &[(Symbol, i64)]) -> Guess {
+        let guess = |size: &Size| {
+            let known = usual.iter().find(|(symbol, _)| *symbol == size.symbol);
+            let size_of = known.map_or(TYPICAL, |(_, usual)| *usual);
+            size_of.min(size.max.unwrap_or(size_of)).max(size.min)
+        };
         Guess { values: sizes.iter().map(|size| (size.symbol.clone(), guess(size))).collect() }
     }
 

@@ -1,16 +1,20 @@
 //! Where the places of an entry lie. Scratch places share a buffer only if their lifetimes are disjoint, so one launch
 //! never sees two places in one buffer unless they are the same place.
 
+use super::bind::Bound;
 use super::{CallError, Device, Held, Sizes};
 use crate::plan::{EntryPlan, Place, PlaceClass, PlaceId};
 use crate::{Dim, Symbol};
 
 /// Memory of one entry at given sizes.
-pub(super) struct Memory<B> {
+pub(super) struct Memory<B, P> {
     /// What it is settled for.
     pub(super) sizes: Sizes,
-    spots: Vec<Spot>,
-    buffers: Vec<B>,
+    /// Where each place lies.
+    pub(super) spots: Vec<Spot>,
+    pub(super) buffers: Vec<B>,
+    /// The entry's steps, once they are bound to this memory.
+    pub(super) steps: Option<Vec<Bound<P>>>,
 }
 
 /// Where a place lies.
@@ -28,13 +32,13 @@ struct Share {
     last: Option<u32>,
 }
 
-impl<B> Memory<B> {
+impl<B, P> Memory<B, P> {
     /// Assigns and allocates.
     pub(super) fn new<D: Device<Buffer = B>>(
         device: &mut D,
         entry: &EntryPlan,
         sizes: &Sizes,
-    ) -> Result<Memory<B>, CallError<D::Error>> {
+    ) -> Result<Memory<B, P>, CallError<D::Error>> {
         let mut bytes = Vec::new();
         for place in &entry.places {
             let elements = natural(&Self::elements(place), sizes)?;
@@ -44,7 +48,7 @@ impl<B> Memory<B> {
         let (spots, shares) = assign(&entry.places, &bytes);
         let buffers: Vec<B> =
             shares.iter().map(|share| device.allocate(share.bytes)).collect::<Result<_, _>>()?;
-        Ok(Memory { sizes: sizes.clone(), spots, buffers })
+        Ok(Memory { sizes: sizes.clone(), spots, buffers, steps: None })
     }
 
     /// The number of elements of a place.
@@ -62,7 +66,7 @@ impl<B> Memory<B> {
 /// their lifetimes are disjoint. `None` if a size has no value or is too large. Elements take what they take on the host.
 pub fn working_bytes(entry: &EntryPlan, sizes: &Sizes) -> Option<usize> {
     let bytes = entry.places.iter().map(|place| {
-        let elements = Memory::<()>::elements(place).evaluate(&|symbol| sizes.get(symbol).copied())?;
+        let elements = Memory::<(), ()>::elements(place).evaluate(&|symbol| sizes.get(symbol).copied())?;
         usize::try_from(elements).ok()?.checked_mul(place.dtype.size())
     });
     let (_, shares) = assign(&entry.places, &bytes.collect::<Option<Vec<_>>>()?);
@@ -105,17 +109,53 @@ fn take(shares: &mut Vec<Share>, bytes: usize, lifetime: Option<(u32, u32)>) -> 
 }
 
 /// The buffer of a place.
-pub(super) fn find<'b, B, E: std::error::Error>(
-    memory: &'b Memory<B>,
+pub(super) fn find<'b, B, P, E: std::error::Error>(
+    memory: &'b Memory<B, P>,
     slots: &'b [Option<Held<B>>],
     place: PlaceId,
 ) -> Result<&'b B, CallError<E>> {
-    match memory.spot(place)? {
-        Spot::Own(buffer) => memory.buffers.get(buffer).ok_or(CallError::NoPlace(place)),
-        Spot::Slot(slot) => match slots.get(slot) {
-            Some(Some(held)) => Ok(&held.buffer),
-            _ => Err(CallError::NoSlot(slot)),
-        },
+    Buffers { own: &memory.buffers, slots, spots: &[] }.at(memory.spot(place)?)
+}
+
+/// The buffers of a launch, in the order of its kernel's buffers.
+pub struct Buffers<'b, B> {
+    pub(super) own: &'b [B],
+    pub(super) slots: &'b [Option<Held<B>>],
+    pub(super) spots: &'b [Spot],
+}
+
+impl<B> Clone for Buffers<'_, B> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<B> Copy for Buffers<'_, B> {}
+
+impl<'b, B> Buffers<'b, B> {
+    /// One after the other.
+    pub fn iter(self) -> impl Iterator<Item = &'b B> {
+        self.spots.iter().filter_map(move |spot| self.get(*spot))
+    }
+
+    /// The same memory, for a launch that binds `spots`; all of them are settled.
+    pub(super) fn of(self, spots: &'b [Spot]) -> Buffers<'b, B> {
+        Buffers { spots, ..self }
+    }
+
+    fn get(self, spot: Spot) -> Option<&'b B> {
+        match spot {
+            Spot::Own(buffer) => self.own.get(buffer),
+            Spot::Slot(slot) => self.slots.get(slot)?.as_ref().map(|held| &held.buffer),
+        }
+    }
+
+    /// The buffer of a spot.
+    pub(super) fn at<E: std::error::Error>(self, spot: Spot) -> Result<&'b B, CallError<E>> {
+        self.get(spot).ok_or(match spot {
+            Spot::Own(buffer) => CallError::NoPlace(PlaceId(buffer as u32)),
+            Spot::Slot(slot) => CallError::NoSlot(slot),
+        })
     }
 }
 

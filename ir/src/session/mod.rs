@@ -3,17 +3,19 @@
 //! A [`Device`] knows kernels and bytes, a [`Session`] knows plans: places, lifetimes, loops, branches. Slots stay on
 //! the device between calls. Nothing runs before every kernel of the entry is ready and every argument is checked.
 
+mod bind;
 mod error;
 mod memory;
 mod run;
 
 pub use error::CallError;
-pub use memory::working_bytes;
+pub use memory::{Buffers, working_bytes};
 
 use crate::graph::SlotKind;
 use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::{DType, Symbol};
+use bind::Scope;
 use memory::Memory;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -50,7 +52,7 @@ pub trait Device {
     fn launch(
         &mut self,
         program: &Self::Program,
-        buffers: &[&Self::Buffer],
+        buffers: Buffers<'_, Self::Buffer>,
         sizes: &[i64],
         instances: i64,
     ) -> Result<(), Self::Error>;
@@ -78,8 +80,9 @@ pub struct Session<D: Device> {
     device: D,
     plan: Plan,
     slots: Vec<Option<Held<D::Buffer>>>,
-    memory: HashMap<usize, Memory<D::Buffer>>,
+    memory: HashMap<usize, Memory<D::Buffer, D::Program>>,
     programs: HashMap<(u32, Vec<usize>), D::Program>,
+    scope: Scope,
 }
 
 /// A slot's memory.
@@ -95,7 +98,14 @@ impl<D: Device> Session<D> {
     /// A session in which all slots are zero.
     pub fn new(device: D, plan: &Plan) -> Session<D> {
         let slots = plan.slots.iter().map(|_| None).collect();
-        Session { device, plan: plan.clone(), slots, memory: HashMap::new(), programs: HashMap::new() }
+        Session {
+            device,
+            plan: plan.clone(),
+            slots,
+            memory: HashMap::new(),
+            programs: HashMap::new(),
+            scope: Scope::default(),
+        }
     }
 
     /// The device.

@@ -1,11 +1,12 @@
 //! A call: arguments are checked, memory is settled, kernels are made ready, and only then the steps run.
 
-use super::memory::{Memory, Spot, find, natural, value};
+use super::bind::{Binder, Bound, Scope};
+use super::memory::{Buffers, Memory, find, natural, value};
 use super::{CallError, Device, Held, HostBytes, Output, Session, Sizes};
+use crate::DType;
 use crate::graph::{Port, SlotKind};
 use crate::kernel::Kernel;
-use crate::plan::{EntryPlan, PlaceClass, PlaceId, Plan, Step};
-use crate::{DType, Dim};
+use crate::plan::{EntryPlan, PlaceClass, PlaceId, Plan};
 use std::borrow::Cow;
 
 impl<D: Device> Session<D> {
@@ -36,13 +37,19 @@ impl<D: Device> Session<D> {
         check_guards(entry, sizes)?;
         let bound = bind_inputs(entry, inputs, sizes)?;
         self.settle(plan, number, sizes)?;
-        self.prepare(plan, number, &entry.steps)?;
+        self.bind(plan, number, sizes)?;
         for (place, tensor) in bound {
             let buffer = find(&self.memory[&number], &self.slots, place)?;
             self.device.write(buffer, tensor.dtype, &tensor.bytes)?;
         }
-        let mut run = Run { plan, number, entry, sizes: sizes.clone() };
-        self.steps(&mut run, &entry.steps)?;
+        let Session { device, slots, memory, scope, .. } = self;
+        let Some(Memory { buffers, steps: Some(steps), .. }) = memory.get_mut(&number) else {
+            return Err(CallError::NoEntry(entry.name.clone()));
+        };
+        scope.sizes.clone_from(sizes);
+        scope.counters.clear();
+        let buffers = Buffers { own: buffers, slots, spots: &[] };
+        steps.iter_mut().try_for_each(|step| run(device, buffers, scope, step))?;
         self.outputs(number, entry, sizes)
     }
 
@@ -78,86 +85,18 @@ impl<D: Device> Session<D> {
         Ok(())
     }
 
-    /// Makes all kernels of the steps ready, as their buffers alias.
-    fn prepare(&mut self, plan: &Plan, number: usize, steps: &[Step]) -> Result<(), CallError<D::Error>> {
-        for step in steps {
-            match step {
-                Step::Launch { kernel, bind } => {
-                    let key = (*kernel, self.aliases(number, bind)?);
-                    if !self.programs.contains_key(&key) {
-                        let program = self.device.prepare(kernel_of(plan, *kernel)?, &key.1)?;
-                        self.programs.insert(key, program);
-                    }
-                }
-                Step::Loop { body, .. } => self.prepare(plan, number, body)?,
-                Step::If { then, otherwise, .. } => {
-                    self.prepare(plan, number, then)?;
-                    self.prepare(plan, number, otherwise)?;
-                }
-                Step::Copy { .. } => {}
-            }
+    /// Looks up what the steps of an entry need, once for these sizes.
+    fn bind(&mut self, plan: &Plan, number: usize, sizes: &Sizes) -> Result<(), CallError<D::Error>> {
+        let Some(memory) = self.memory.get(&number).filter(|memory| memory.steps.is_none()) else {
+            return Ok(());
+        };
+        let (entry, spots) = (&plan.entries[number], memory.spots.clone());
+        let mut binder = Binder { session: self, plan, entry, spots: &spots, sizes, counters: Vec::new() };
+        let steps = binder.steps(&entry.steps)?;
+        if let Some(memory) = self.memory.get_mut(&number) {
+            memory.steps = Some(steps);
         }
         Ok(())
-    }
-
-    fn steps(&mut self, run: &mut Run, steps: &[Step]) -> Result<(), CallError<D::Error>> {
-        steps.iter().try_for_each(|step| self.step(run, step))
-    }
-
-    fn step(&mut self, run: &mut Run, step: &Step) -> Result<(), CallError<D::Error>> {
-        match step {
-            Step::Launch { kernel, bind } => self.launch(run, *kernel, bind),
-            Step::Loop { counter, count, reverse, body } => {
-                let count = natural(count, &run.sizes)? as i64;
-                let shadowed = run.sizes.get(counter).copied();
-                for turn in 0..count {
-                    let value = if *reverse { count - 1 - turn } else { turn };
-                    run.sizes.insert(counter.clone(), value);
-                    self.steps(run, body)?;
-                }
-                match shadowed {
-                    Some(value) => run.sizes.insert(counter.clone(), value),
-                    None => run.sizes.remove(counter),
-                };
-                Ok(())
-            }
-            Step::If { condition, then, otherwise } => {
-                let buffer = find(&self.memory[&run.number], &self.slots, *condition)?;
-                let truth = self.device.read(&[(buffer, DType::Bool, 1)])?;
-                let holds = truth.first().is_some_and(|bytes| bytes.first().is_some_and(|byte| *byte != 0));
-                self.steps(run, if holds { then } else { otherwise })
-            }
-            Step::Copy { from, to } => self.copy(run, *from, *to),
-        }
-    }
-
-    fn launch(&mut self, run: &Run, kernel: u32, bind: &[PlaceId]) -> Result<(), CallError<D::Error>> {
-        let declared = kernel_of(run.plan, kernel)?;
-        let instances = declared.grid.iter().fold(Dim::one(), |product, (_, extent)| &product * extent);
-        let instances = natural(&instances, &run.sizes)? as i64;
-        if instances == 0 {
-            return Ok(());
-        }
-        let sizes: Vec<i64> =
-            declared.sizes.iter().map(|s| value(&Dim::from(s), &run.sizes)).collect::<Result<_, _>>()?;
-        let key = (kernel, self.aliases(run.number, bind)?);
-        let program = self.programs.get(&key).ok_or(CallError::NoKernel(kernel))?.clone();
-        let memory = &self.memory[&run.number];
-        let buffers: Vec<&D::Buffer> =
-            bind.iter().map(|place| find(memory, &self.slots, *place)).collect::<Result<_, _>>()?;
-        Ok(self.device.launch(&program, &buffers, &sizes, instances)?)
-    }
-
-    fn copy(&mut self, run: &Run, from: PlaceId, to: PlaceId) -> Result<(), CallError<D::Error>> {
-        let memory = &self.memory[&run.number];
-        if memory.spot(from)? == memory.spot(to)? {
-            return Ok(());
-        }
-        let place = &run.entry.places[from.0 as usize];
-        let elements = natural(&Memory::<D::Buffer>::elements(place), &run.sizes)?;
-        let bytes = elements * self.device.stride(place.dtype)?;
-        let (from, to) = (find(memory, &self.slots, from)?, find(memory, &self.slots, to)?);
-        Ok(self.device.copy(from, to, bytes)?)
     }
 
     fn outputs(
@@ -184,25 +123,53 @@ impl<D: Device> Session<D> {
         self.device.finish()?;
         Ok(outputs)
     }
+}
 
-    /// For each buffer of a launch, the first one that is the same memory.
-    fn aliases(&self, number: usize, bind: &[PlaceId]) -> Result<Vec<usize>, CallError<D::Error>> {
-        let memory = &self.memory[&number];
-        let spots: Vec<Spot> = bind.iter().map(|place| memory.spot(*place)).collect::<Result<_, _>>()?;
-        Ok(spots.iter().map(|spot| spots.iter().position(|other| other == spot).unwrap_or(0)).collect())
+/// Runs one step.
+fn run<D: Device>(
+    device: &mut D,
+    buffers: Buffers<'_, D::Buffer>,
+    scope: &mut Scope,
+    step: &mut Bound<D::Program>,
+) -> Result<(), CallError<D::Error>> {
+    match step {
+        Bound::Launch(launch) => {
+            let instances = scope.count(&launch.instances)?;
+            for (place, counter) in &launch.counters {
+                launch.sizes[*place] = scope.counters[*counter].1;
+            }
+            if instances > 0 {
+                let buffers = buffers.of(&launch.buffers);
+                device.launch(&launch.program, buffers, &launch.sizes, instances)?;
+            }
+            Ok(())
+        }
+        Bound::Loop { counter, count, reverse, body } => {
+            let count = scope.count(count)?;
+            for turn in 0..count {
+                let value = if *reverse { count - 1 - turn } else { turn };
+                scope.counters.push((counter.clone(), value));
+                let done = body.iter_mut().try_for_each(|step| run(device, buffers, scope, step));
+                scope.counters.pop();
+                done?;
+            }
+            Ok(())
+        }
+        Bound::If { condition, then, otherwise } => {
+            let truth = device.read(&[(buffers.at(*condition)?, DType::Bool, 1)])?;
+            let holds = truth.first().is_some_and(|bytes| bytes.first().is_some_and(|byte| *byte != 0));
+            let body = if holds { then } else { otherwise };
+            body.iter_mut().try_for_each(|step| run(device, buffers, scope, step))
+        }
+        Bound::Copy { from, to, .. } if from == to => Ok(()),
+        Bound::Copy { from, to, elements, dtype } => {
+            let bytes = scope.count(elements)? as usize * device.stride(*dtype)?;
+            Ok(device.copy(buffers.at(*from)?, buffers.at(*to)?, bytes)?)
+        }
     }
 }
 
-/// A call under way.
-struct Run<'p> {
-    plan: &'p Plan,
-    number: usize,
-    entry: &'p EntryPlan,
-    /// Run-time sizes and counters of the loops around the current step.
-    sizes: Sizes,
-}
-
-fn kernel_of<E: std::error::Error>(plan: &Plan, kernel: u32) -> Result<&Kernel, CallError<E>> {
+pub(super) fn kernel_of<E: std::error::Error>(plan: &Plan, kernel: u32) -> Result<&Kernel, CallError<E>> {
     plan.kernels.get(kernel as usize).ok_or(CallError::NoKernel(kernel))
 }
 

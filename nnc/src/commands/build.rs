@@ -60,7 +60,9 @@ fn run(arguments: &Build) -> Result<(), ExitCode> {
     }
     match arguments.emit.as_deref() {
         Some("graph") => println!("{}", nnc_ir::text::print(&built.module)),
-        Some(what) => emit(&pipeline::lower(built.module.clone(), &built.guards)?, what),
+        Some(what) => {
+            emit(&pipeline::lower(built.module.clone(), &built.guards, built.training.as_ref())?, what)
+        }
         None if arguments.output.is_none() => account(arguments, built.clone())?,
         None => {}
     }
@@ -108,7 +110,7 @@ fn chosen(module: &Module, wanted: &[String]) -> Result<Module, ExitCode> {
 /// Writes the artifact of `built`, whose module is part of `whole`.
 fn write(arguments: &Build, path: &Path, whole: &Module, built: Built) -> Result<(), ExitCode> {
     let graph = nnc_ir::text::print(&built.module);
-    let plan = pipeline::lower(built.module, &built.guards)?;
+    let plan = pipeline::lower(built.module, &built.guards, built.training.as_ref())?;
     let (weights, metadata) = values(arguments, whole, &plan)?;
     let levels = match cfg!(target_arch = "x86_64") {
         true => vec![CpuLevel::Scalar, CpuLevel::Avx2, CpuLevel::Avx512],
@@ -141,7 +143,7 @@ type Values = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 
 /// The weights and states of `plan`: drawn, then replaced by those of a file.
 fn values(arguments: &Build, whole: &Module, plan: &Plan) -> Result<Values, ExitCode> {
-    let init = pipeline::lower(whole.only(&["init"]), &[])?;
+    let init = pipeline::lower(whole.only(&["init"]), &[], None)?;
     let code = pipeline::native(&init, CpuLevel::detect())?;
     let mut model = Model::new(init, &code, None).map_err(refuse)?;
     model.initialize(arguments.seed).map_err(refuse)?;

@@ -106,7 +106,7 @@ fn rebuild(arguments: &Run, artifact: &Artifact) -> Result<Model, ExitCode> {
         nnc_ir::text::parse(&artifact.graph().map_err(in_file)?).map_err(|e| in_graph(e.to_string()))?;
     nnc_ir::verify(&module)
         .map_err(|errors| in_graph(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-    let plan = pipeline::lower(module, &guards(artifact.manifest()).map_err(in_graph)?)?;
+    let plan = pipeline::lower(module, &guards(artifact.manifest()).map_err(in_graph)?, None)?;
     let code = pipeline::native(&plan, CpuLevel::detect())?;
     let mut model = Model::new(plan, &code, arguments.threads).map_err(refuse)?;
     model.set_weights(&artifact.weights().map_err(in_file)?, Need::All).map_err(refuse)?;
@@ -137,7 +137,7 @@ fn compile(arguments: &Run) -> Result<Model, ExitCode> {
             names.join(", ")
         )));
     }
-    let plan = pipeline::lower(built.module.only(&["init", &arguments.entry]), &built.guards)?;
+    let plan = pipeline::lower(built.module.only(&["init", &arguments.entry]), &built.guards, None)?;
     let code = pipeline::native(&plan, CpuLevel::detect())?;
     let mut model = Model::new(plan, &code, arguments.threads).map_err(refuse)?;
     model.initialize(arguments.seed).map_err(refuse)?;

@@ -65,8 +65,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Samples per step where the program does not say.
-pub const DEFAULT_BATCH: usize = 32;
+pub use nnc_ir::training::DEFAULT_BATCH;
 
 /// How samples are handed to training: the options every kind has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

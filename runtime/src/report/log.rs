@@ -22,12 +22,9 @@ pub struct Record {
     /// Share of right answers over the held-out part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub val_accuracy: Option<f64>,
-    /// Tokens trained on per second, for text.
+    /// What training gets through per second: tokens of texts, samples of other data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tokens_per_second: Option<f64>,
-    /// Samples trained on per second, for other data.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub samples_per_second: Option<f64>,
+    pub tokens_or_samples_per_second: Option<f64>,
     /// Most memory resident so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,

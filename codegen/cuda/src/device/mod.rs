@@ -146,7 +146,7 @@ impl nnc_ir::session::Device for Device {
     fn launch(
         &mut self,
         program: &CudaProgram,
-        buffers: &[&CudaBuffer],
+        buffers: nnc_ir::session::Buffers<'_, CudaBuffer>,
         sizes: &[i64],
         instances: i64,
     ) -> Result<(), DeviceError> {

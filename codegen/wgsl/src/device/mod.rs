@@ -280,14 +280,14 @@ impl nnc_ir::session::Device for Device {
     fn launch(
         &mut self,
         program: &WgslProgram,
-        buffers: &[&WgslBuffer],
+        buffers: nnc_ir::session::Buffers<'_, WgslBuffer>,
         sizes: &[i64],
         instances: i64,
     ) -> Result<(), DeviceError> {
         let workgroups = self.workgroups(instances)?;
         let sizes = sizes.iter().map(|size| i32::try_from(*size).map_err(|_| DeviceError::LargeSize(*size)));
         let sizes = sizes.collect::<Result<Vec<i32>, _>>()?;
-        let group = self.group(&program.0, buffers);
+        let group = self.group(&program.0, &buffers.iter().collect::<Vec<_>>());
         let slice = self.batch.slice(sizes);
         let pipeline = program.0.pipeline.clone();
         self.batch.push(Operation::Launch(Launch { pipeline, group, slice, workgroups }));
