@@ -161,3 +161,22 @@ model Net() {
     let found = run(text, &[("x", vector(&[2.0, 3.0]))]);
     assert_eq!(found[0].data, [4.0, 9.0]);
 }
+
+#[test]
+fn a_subscripted_call_is_computed_in_every_turn_of_a_for() {
+    let text = "
+model Net() {
+    input  x: [3]
+    output y: [3]
+    carry all: [i: 3] = 0
+    for k in 0..3 {
+        let z[i: 3]  = x[i] * (k + 1)
+        let smallest = sort[i](z)[0]
+        all[k] := smallest
+    }
+    y = all
+}
+";
+    let found = run(text, &[("x", vector(&[2.0, 1.0, 3.0]))]);
+    assert_eq!(found[0].data, [1.0, 2.0, 3.0]);
+}

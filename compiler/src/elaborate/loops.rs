@@ -30,7 +30,8 @@ impl<'a> Elaborator<'a> {
             for item in items {
                 let inner = Scope::inside(scope);
                 self.bind_element(&looped.place, item, &inner);
-                self.statements(&looped.body.stmts, &inner);
+                // What a subscripted expression is differs from turn to turn.
+                self.isolated(|this| this.statements(&looped.body.stmts, &inner));
             }
             return Val::None;
         }
