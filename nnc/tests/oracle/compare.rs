@@ -95,8 +95,7 @@ impl<'f> Comparison<'f> {
         let unread: BTreeSet<String> =
             table.unread.keys().flat_map(|pattern| self.fixture.matching(pattern)).collect();
         for (name, array) in &self.fixture.tensors {
-            let compared = self.compared.get(name).copied().unwrap_or(0);
-            let whole = compared >= array.data.len().max(1);
+            let whole = self.compared.get(name).is_some_and(|count| *count >= array.data.len());
             if unread.contains(name) {
                 if whole {
                     self.wrong.push(format!("`{name}` is compared and yet listed as unread"));

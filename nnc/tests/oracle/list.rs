@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// How many systems have no program yet. Whoever adds a program takes its slug off the list and lowers this.
-const NOT_YET: usize = 6;
+const NOT_YET: usize = 5;
 
 fn read(folder: &Path) -> Result<Vec<String>, String> {
     let path = folder.join("not-yet.txt");
