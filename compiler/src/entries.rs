@@ -299,6 +299,10 @@ impl<'p> Task<'p> {
                     None => {
                         let span =
                             self.program.sources[0].syntax.items.first().map(|i| i.span).unwrap_or_default();
+                        // A broken item may be the model.
+                        if !self.program.sources[0].syntax.errors.is_empty() {
+                            return None;
+                        }
                         let message = "this file has no model".to_string();
                         e.report(
                             Diagnostic::error("role::model", span, message).help("add `model Name() { .. }`"),

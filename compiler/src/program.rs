@@ -3,7 +3,7 @@
 use crate::world::World;
 use nnc_base::{Diagnostic, SourceId, Span};
 use nnc_grammar::syntax::{Decl, Fn, Item, ItemKind, Syntax, Train, Use};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// The standard library: module path and text.
 pub const STDLIB: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/stdlib.rs"));
@@ -24,6 +24,8 @@ pub struct Source {
     pub syntax: Syntax,
     /// Names it brings in: where each comes from.
     pub imports: HashMap<String, (usize, usize)>,
+    /// Names that a `use` line asks for and nothing has.
+    pub missing: HashSet<String>,
     /// Whether it is part of the standard library.
     pub library: bool,
 }
@@ -74,6 +76,7 @@ impl Loader<'_> {
             text,
             syntax,
             imports: HashMap::new(),
+            missing: HashSet::new(),
             library,
         });
         self.check_names(place);
@@ -129,7 +132,11 @@ impl Loader<'_> {
         let span = first.span.to(path[path.len() - 1].span);
         let modules = match self.modules(source, &parts, span) {
             Ok(modules) => modules,
-            Err(diagnostic) => return self.program.diagnostics.push(diagnostic),
+            Err(diagnostic) => {
+                let missing = &mut self.program.sources[source].missing;
+                missing.extend(names.iter().map(|name| name.text.clone()));
+                return self.program.diagnostics.push(diagnostic);
+            }
         };
         for name in &names {
             match self.find(&modules, &name.text) {
@@ -145,6 +152,7 @@ impl Loader<'_> {
                     .help("names that start with `_` stay in their file"),
                 ),
                 None => {
+                    self.program.sources[source].missing.insert(name.text.clone());
                     let known = modules.iter().flat_map(|m| names_of(&self.program.sources[*m]));
                     let near = crate::nearest(&name.text, known.filter(|n| !n.starts_with('_')));
                     let message = format!("module `{}` has no `{}`", parts.join("::"), name.text);

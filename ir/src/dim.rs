@@ -83,6 +83,9 @@ impl Ranges {
     }
 }
 
+/// Terms that a product is expanded to, at most; larger ones count as overflow.
+const MAX_TERMS: usize = 1 << 14;
+
 impl Dim {
     /// 0.
     pub fn zero() -> Dim {
@@ -146,6 +149,25 @@ impl Dim {
     /// Whether arithmetic overflowed on the way here.
     pub fn is_poisoned(&self) -> bool {
         self.terms.values().any(|c| *c == i64::MAX || *c == i64::MIN)
+    }
+
+    /// Whether more than `atoms` atoms occur, those inside quotients counted.
+    pub fn exceeds(&self, atoms: usize) -> bool {
+        let mut left = atoms;
+        !self.count_down(&mut left)
+    }
+
+    fn count_down(&self, left: &mut usize) -> bool {
+        self.terms.keys().flatten().all(|atom| {
+            let Some(rest) = left.checked_sub(1) else { return false };
+            *left = rest;
+            match atom {
+                Atom::Symbol(_) => true,
+                Atom::Floor(p, q) | Atom::Mod(p, q) | Atom::Max(p, q) | Atom::Min(p, q) => {
+                    p.count_down(left) && q.count_down(left)
+                }
+            }
+        })
     }
 
     /// Whether the constant 1.
@@ -637,6 +659,9 @@ impl Neg for &Dim {
 impl Mul for &Dim {
     type Output = Dim;
     fn mul(self, other: &Dim) -> Dim {
+        if self.terms.len().saturating_mul(other.terms.len()) > MAX_TERMS {
+            return Dim::constant(i64::MAX);
+        }
         let mut product = Dim::zero();
         for (a, x) in self.terms() {
             for (b, y) in other.terms() {

@@ -3,6 +3,7 @@
 use nnc_compiler::world::{DataField, DataInfo, DataSource, Plain, World};
 use nnc_runtime::data::{self, DataError, DataSpec, Dataset, Value};
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Files beside a program, and fields that the command line gives.
@@ -47,6 +48,25 @@ impl Files {
     }
 }
 
+/// Bytes of one text that are read, at most. Programs have a smaller limit of their own.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The text of a program, module or IR. A mark of the byte order in front is dropped.
+pub fn source(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(format!("it is larger than {} MiB", MAX_BYTES >> 20));
+    }
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("line {line} is not UTF-8 text")
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_string).unwrap_or(text))
+}
+
 fn plain(value: &Plain) -> Value {
     match value {
         Plain::Int(n) => Value::Int(*n),
@@ -59,7 +79,7 @@ fn plain(value: &Plain) -> Value {
 
 impl World for Files {
     fn read(&self, path: &str) -> Result<String, String> {
-        std::fs::read_to_string(self.folder.join(path)).map_err(|error| error.to_string())
+        source(&self.folder.join(path))
     }
 
     fn data(&self, source: &DataSource) -> Option<DataInfo> {

@@ -1,6 +1,6 @@
 //! The stages in order: text, program, tensor IR, passes, plan, machine code.
 
-use crate::files::Files;
+use crate::files::{self, Files};
 use crate::report;
 use nnc_base::Diagnostic;
 use nnc_compiler::entries::{self, Built, Overrides};
@@ -30,10 +30,10 @@ pub struct Compiled {
 
 /// The text of a file; says why it cannot be read.
 pub fn read(file: &Path) -> Option<String> {
-    match std::fs::read_to_string(file) {
+    match files::source(file) {
         Ok(text) => Some(text),
-        Err(error) => {
-            eprintln!("error: cannot read `{}`: {error}", file.display());
+        Err(reason) => {
+            eprintln!("error: cannot read `{}`: {reason}", file.display());
             None
         }
     }

@@ -1,8 +1,8 @@
 //! What people and machines are told: findings with their source, a summary of what was built, explanations.
 
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report};
-use nnc_base::{Diagnostic, Severity};
-use nnc_compiler::program::Program;
+use nnc_base::{Diagnostic, Label, Severity};
+use nnc_compiler::program::{Program, Source};
 
 /// Prints findings: pictures for people on standard error, JSON lines on standard output.
 pub fn print(program: &Program, found: &[Diagnostic], json: bool) {
@@ -35,12 +35,57 @@ fn as_json(program: &Program, diagnostic: &Diagnostic) -> serde_json::Value {
             Severity::Warning => "warning",
             Severity::Note => "note",
         },
-        "message": diagnostic.message,
+        "message": shortened(&diagnostic.message),
         "file": file,
         "line": line,
         "column": column,
         "help": diagnostic.help,
     })
+}
+
+/// Bytes of a line that are shown whole.
+const LONG_LINE: usize = 400;
+/// Bytes shown on both sides of a place in a longer one.
+const AROUND: usize = 60;
+
+/// A sentence without the middle of very long names in it.
+fn shortened(message: &str) -> String {
+    let count = message.chars().count();
+    if count <= 700 {
+        return message.to_string();
+    }
+    let end: String = message.chars().skip(count - 150).collect();
+    format!("{} … {end}", message.chars().take(450).collect::<String>())
+}
+
+/// The neighbourhood of a place on a very long line: a name, the text, the place in it.
+fn excerpt(source: &Source, label: &Label) -> Option<(String, String, LabeledSpan)> {
+    let range = label.span.range();
+    let (before, inside) = (source.text.get(..range.start)?, source.text.get(range.clone())?);
+    let line = before.rfind('\n').map_or(0, |at| at + 1);
+    let first = inside.lines().next().unwrap_or("").len();
+    let rest =
+        source.text[range.start + first..].find('\n').unwrap_or(source.text.len() - range.start - first);
+    if range.start - line + first + rest <= LONG_LINE {
+        return None;
+    }
+    let (row, column) = (before.matches('\n').count() + 1, before[line..].chars().count() + 1);
+    let floor = |mut at: usize| {
+        while !source.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    let start = floor(range.start.saturating_sub(AROUND).max(line));
+    let shown = floor(range.start + first.min(AROUND));
+    let end = floor((range.start + first.min(AROUND) + AROUND).min(range.start + first + rest));
+    let text = (!label.text.is_empty()).then(|| label.text.clone());
+    let place = LabeledSpan::new_with_span(text, range.start - start..shown - start);
+    Some((
+        format!("line {row} of {}, from column {column}", source.name),
+        source.text[start..end].to_string(),
+        place,
+    ))
 }
 
 /// One finding with its main source; places in other sources are named below.
@@ -50,7 +95,8 @@ fn picture(program: &Program, diagnostic: &Diagnostic) -> String {
         let text = (!label.text.is_empty()).then(|| label.text.clone());
         LabeledSpan::new_with_span(text, label.span.range())
     });
-    let mut built = MietteDiagnostic::new(&diagnostic.message).with_code(diagnostic.code).with_labels(here);
+    let mut built =
+        MietteDiagnostic::new(shortened(&diagnostic.message)).with_code(diagnostic.code).with_labels(here);
     let mut help: Vec<String> = diagnostic.help.iter().cloned().collect();
     for label in diagnostic.labels.iter().filter(|label| label.span.source != main) {
         let other = Diagnostic { labels: vec![label.clone()], ..diagnostic.clone() };
@@ -65,10 +111,18 @@ fn picture(program: &Program, diagnostic: &Diagnostic) -> String {
         Severity::Warning => miette::Severity::Warning,
         Severity::Note => miette::Severity::Advice,
     });
-    let mut report = Report::new(built);
-    if let Some(source) = program.sources.get(main.0 as usize) {
-        report = report.with_source_code(NamedSource::new(&source.name, source.text.clone()));
-    }
+    let source = program.sources.get(main.0 as usize);
+    let excerpt = source.zip(diagnostic.labels.first()).and_then(|(source, label)| excerpt(source, label));
+    let report = match (source, excerpt) {
+        (Some(_), Some((name, text, label))) => {
+            built.labels = Some(vec![label]);
+            Report::new(built).with_source_code(NamedSource::new(name, text))
+        }
+        (Some(source), None) => {
+            Report::new(built).with_source_code(NamedSource::new(&source.name, source.text.clone()))
+        }
+        (None, _) => Report::new(built),
+    };
     let mut out = String::new();
     match GraphicalReportHandler::new().render_report(&mut out, report.as_ref()) {
         Ok(()) => out,

@@ -80,7 +80,16 @@ impl<'a> Elaborator<'a> {
             _ => return self.compare_dims(op, a, b, span),
         };
         if dim.is_poisoned() {
-            return self.fail(Diagnostic::error("limit::number", span, "this integer is too large"));
+            return self.fail(
+                Diagnostic::error("limit::number", span, "this integer is too large")
+                    .help("integers have 64 bits; `1.0 * n` is a real number"),
+            );
+        }
+        if dim.exceeds(super::limits::MAX_SYMBOLS) {
+            let message = "this size mentions too many run-time sizes";
+            return self.fail(
+                Diagnostic::error("limit::number", span, message).help("make them settings of the model"),
+            );
         }
         Val::Int(dim)
     }

@@ -161,8 +161,11 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Val<'a> {
         let Some(frame) = self.loops.last() else {
-            let message = format!("`{}` on the left is a value here, not a new index", position);
-            return self.fail(Diagnostic::error("index::taken", span, message).help("rename it"));
+            let message = format!("a position on the left, {position}, is a value here, not a new index");
+            return self.fail(
+                Diagnostic::error("index::taken", span, message)
+                    .help("a name that is a value already is no index: rename it on both sides"),
+            );
         };
         let counts_up = (position - &Dim::from(&frame.counter)).symbols().iter().all(|s| *s != frame.counter);
         if !counts_up || !position.mentions(&frame.counter) {

@@ -374,6 +374,7 @@ impl<'a> Elaborator<'a> {
         for (param, value) in params.iter().zip(values) {
             let (value, place) = match (value, &param.default) {
                 (Some((value, place)), _) => (value, place),
+                (None, Some(default)) if self.too_deep(default.span) => (Val::Unknown, default.span),
                 (None, Some(default)) => (self.isolated(|this| this.expr(default, scope)), default.span),
                 (None, None) => {
                     let message = format!("{} needs `{}`", quoted(owner), param.name.text);

@@ -13,6 +13,9 @@ impl<'a> Elaborator<'a> {
     /// Evaluates an expression.
     pub(crate) fn expr(&mut self, expr: &'a ast::Expr, scope: &Rc<Scope<'a>>) -> Val<'a> {
         use ast::ExprKind as E;
+        if !self.spend(1, expr.span) {
+            return Val::Unknown;
+        }
         match &expr.kind {
             E::Int(n) => Val::int(*n),
             E::Real(x) => Val::Real(*x),
@@ -87,6 +90,10 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.lookup_quiet(name, scope) {
             return value;
         }
+        // Its `use` line has been reported.
+        if self.program.sources[scope.source].missing.contains(name) {
+            return Val::Unknown;
+        }
         let mut known: Vec<String> = scope.all_names().iter().map(|n| n.to_string()).collect();
         known.extend(self.program.visible(scope.source).into_iter().map(str::to_string));
         known.extend(builtins::names().map(str::to_string));
@@ -128,7 +135,10 @@ impl<'a> Elaborator<'a> {
 
     fn global_let(&mut self, at: (usize, usize), bind: &'a ast::Bind, span: Span) -> Val<'a> {
         if self.open_globals.contains(&at) {
-            return self.fail(Diagnostic::error("name::cycle", span, "this value is defined by itself"));
+            return self.fail(
+                Diagnostic::error("name::cycle", span, "this value is defined by itself")
+                    .help("a value uses only what does not need it"),
+            );
         }
         self.open_globals.push(at);
         let scope = self.root_scope(at.0);
@@ -280,16 +290,19 @@ impl<'a> Elaborator<'a> {
     /// The elements a `for` runs over.
     pub(crate) fn static_list(&mut self, over: &'a ast::Expr, scope: &Rc<Scope<'a>>) -> Option<Vec<Val<'a>>> {
         match self.expr(over, scope) {
-            Val::List(list) => Some(list.to_vec()),
+            Val::List(list) => self.spend(list.len(), over.span).then(|| list.to_vec()),
             Val::Range(start, end) => match (start.as_constant(), end.as_constant()) {
-                (Some(a), Some(b)) if b - a > MAX_COPIES => {
-                    let message = format!("`for` makes {} copies", b - a);
+                (Some(a), Some(b)) if b.saturating_sub(a) > MAX_COPIES => {
+                    let message = format!("`for` makes {} copies", b.saturating_sub(a));
                     self.report(
                         Diagnostic::error("loop::copies", over.span, message).help("`loop` keeps one"),
                     );
                     None
                 }
-                (Some(a), Some(b)) => Some((a..b).map(Val::int).collect()),
+                (Some(a), Some(b)) => {
+                    let copies = usize::try_from(b.saturating_sub(a)).unwrap_or(0);
+                    self.spend(copies, over.span).then(|| (a..b).map(Val::int).collect())
+                }
                 _ => {
                     let message =
                         format!("`for` needs a static range; {start}..{end} is known at run time only");

@@ -31,7 +31,10 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn input(&mut self, name: &str, ty: &'a ast::Type, scope: &Rc<Scope<'a>>) -> Option<Tensor> {
         let declared = self.declared(ty, scope, true)?;
         let dtype = declared.dtype.unwrap_or(DType::F32);
-        let shape = declared.axes.iter().map(|a| a.size.clone()).collect();
+        let shape: Vec<Dim> = declared.axes.iter().map(|a| a.size.clone()).collect();
+        if !self.check_shape(&shape, &format!("input `{name}`"), ty.span) {
+            return None;
+        }
         let value = self.entry_param(Port::Named(name.to_string()), Type::new(dtype, shape));
         self.b.function.values[value.0 as usize].name = Some(name.to_string());
         let value = if dtype == DType::F32 && declared.dtype.is_none() {

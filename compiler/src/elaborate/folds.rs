@@ -147,10 +147,14 @@ impl<'a> Elaborator<'a> {
             0 => ("dim::axis", format!("there is no axis `{name}`; there are {here}")),
             _ => ("dim::label", format!("several axes are called `{name}`: {here}")),
         };
+        let several = code == "dim::label";
         let near = crate::nearest(&name, tensor.axes.iter().filter_map(|a| a.name.as_deref()));
         let mut diagnostic = Diagnostic::error(code, span, message);
         if let Some(near) = near.filter(|near| **near != *name) {
             diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
+        } else if several {
+            diagnostic =
+                diagnostic.help(format!("label them where they are declared: `[to: {name}, from: {name}]`"));
         }
         self.report(diagnostic);
         None

@@ -51,6 +51,13 @@ impl<'a> Elaborator<'a> {
         let carried = self.carried_names(&looped.body, scope);
         let name = &path[0].text;
         let count = &end - &start;
+        if let Some(turns) = count.as_constant().filter(|turns| *turns < 0) {
+            let message = format!("this loop runs {turns} times: from {start} to {end}");
+            return self.fail(
+                Diagnostic::error("dim::negative", looped.over.span, message)
+                    .help("the end is not below the start"),
+            );
+        }
         let collected = self.rolled(name, None, &count, &carried, span, |this, counter| {
             let inner = Scope::inside(scope);
             inner.set(name, Val::Int(&start + counter));

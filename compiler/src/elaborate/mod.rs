@@ -13,6 +13,7 @@ mod expressions;
 mod finish;
 mod folds;
 mod indices;
+mod limits;
 mod loops;
 mod modules;
 mod policies;
@@ -130,6 +131,8 @@ pub struct Elaborator<'a> {
     pub(crate) seed: Option<Value>,
     pub(crate) step: Option<Value>,
     pub(crate) overflow: bool,
+    pub(crate) work: usize,
+    pub(crate) exhausted: bool,
     pub(crate) regions: Vec<regions::Region>,
     pub(crate) region: Option<usize>,
 }
@@ -170,6 +173,8 @@ impl<'a> Elaborator<'a> {
             seed: None,
             step: None,
             overflow: false,
+            work: 0,
+            exhausted: false,
             regions: Vec::new(),
             region: None,
         }
@@ -213,7 +218,10 @@ impl<'a> Elaborator<'a> {
         self.b.span = span;
         let name = op.name();
         match self.b.try_apply(op, operands) {
-            Ok(value) => Some(value),
+            Ok(value) => {
+                let shape = self.b.ty(value).shape.clone();
+                self.check_shape(&shape, "this value", span).then_some(value)
+            }
             Err(error) => {
                 self.report(Diagnostic::error(
                     "type::operation",

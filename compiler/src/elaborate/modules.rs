@@ -392,6 +392,10 @@ impl<'a> Elaborator<'a> {
         let mut members = Vec::new();
         for slot in outputs {
             let Some(super::values::Binding::Value(value)) = scope_local(&inner, &slot.name.text) else {
+                // What is broken elsewhere may have given it one.
+                if !self.diagnostics.is_empty() || !self.program.sources[source].syntax.errors.is_empty() {
+                    continue;
+                }
                 let message = format!("output `{}` gets no value", slot.name.text);
                 self.report(
                     Diagnostic::error("role::entry", slot.name.span, message)

@@ -84,6 +84,12 @@ impl<'a> Elaborator<'a> {
             scope.set(&slot.name.text, Val::Unknown);
             return Val::Unknown;
         };
+        let around = self.loops.iter().filter(|l| loops.contains(&l.id)).map(|l| l.count.clone());
+        let whole: Vec<Dim> = around.chain(ty.shape.iter().cloned()).collect();
+        if !self.check_shape(&whole, &format!("`{path}`"), slot.name.span) {
+            scope.set(&slot.name.text, Val::Unknown);
+            return Val::Unknown;
+        }
         let place = self.add_slot(&path, kind, ty, axes, bound, &loops, slot.name.span);
         self.slots[place].start = start;
         self.slots[place].was = slot.was.as_ref().map(|t| t.text.clone());
