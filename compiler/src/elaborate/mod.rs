@@ -27,6 +27,7 @@ pub mod values;
 
 use crate::program::Program;
 use axes::Axis;
+pub use builtins::PRIMITIVES;
 pub(crate) use finish::{expression_text, select_text, slot_names, slots_of};
 use nnc_base::{Diagnostic, Span};
 use nnc_ir::graph::Port;
