@@ -9,6 +9,7 @@ pub mod passes;
 pub mod program;
 pub mod schedule;
 pub mod settings;
+pub mod sides;
 mod starts;
 mod usual;
 pub mod world;

@@ -7,6 +7,7 @@ use nnc_compiler::entries::{self, Built, Overrides};
 use nnc_compiler::passes::{self, Observer, Pass};
 use nnc_compiler::program::{self, Program};
 use nnc_compiler::schedule::{Target, schedule};
+use nnc_compiler::sides;
 use nnc_compiler::usual_sizes;
 use nnc_ir::graph::Module;
 use nnc_ir::plan::{Guard, Plan};
@@ -72,6 +73,22 @@ pub fn build(
             Err(ExitCode::FAILURE)
         }
     }
+}
+
+/// Adds the entries `forward_saving` and `backward` if one of them is wanted: they cost the time of a gradient.
+pub fn add_sides<'n>(built: &mut Built, mut wanted: impl Iterator<Item = &'n str>) -> Result<(), ExitCode> {
+    if !wanted.any(|name| [sides::FORWARD_SAVING, sides::BACKWARD].contains(&name)) {
+        return Ok(());
+    }
+    sides::add(&mut built.module, &mut built.guards, &built.frozen).map_err(|found| refuse(found.message))
+}
+
+/// An entry that a program does not have.
+pub fn no_entry(module: &Module, name: &str) -> ExitCode {
+    let entries = module.entries.iter().map(|entry| entry.name.as_str());
+    let mut names: Vec<&str> = entries.chain([sides::FORWARD_SAVING, sides::BACKWARD]).collect();
+    names.dedup();
+    refuse(format!("there is no entry `{name}`; there are {}", names.join(", ")))
 }
 
 /// Shows what passes do, where `NNC_DUMP` names them.

@@ -14,8 +14,9 @@
 
 use crate::artifact::{Artifact, Interface};
 use crate::call::{RunError, bind, entry, takes};
-use crate::checkpoint::TensorFile;
+use crate::checkpoint::{TensorFile, TensorView};
 use crate::cpu::Cpu;
+use crate::file::error::nearest;
 use crate::tensor::HostTensor;
 use crate::weights::{self, Need};
 use nnc_ir::graph::SlotKind;
@@ -76,6 +77,20 @@ impl Model {
     /// their values.
     pub fn set_weights(&mut self, file: &TensorFile, need: Need) -> Result<BTreeSet<String>, RunError> {
         weights::load(&mut self.session, &self.plan.slots, file.iter(), need)
+    }
+
+    /// Sets one weight or state.
+    pub fn set_weight(&mut self, path: &str, value: &HostTensor) -> Result<(), RunError> {
+        let slots = &self.plan.slots;
+        let Some(place) = slots.iter().position(|slot| slot.path == path && slot.kind != SlotKind::Cache)
+        else {
+            let error = RunError::new("weights::missing", format!("the model has no weight `{path}`"));
+            return Err(match nearest(path, slots.iter().map(|slot| slot.path.as_str())) {
+                Some(near) => error.help(format!("did you mean `{near}`?")),
+                None => error,
+            });
+        };
+        weights::set(&mut self.session, place, &slots[place], &TensorView::from(value))
     }
 
     /// Every weight and state by path.

@@ -62,11 +62,7 @@ pub fn load<'t, D: Device>(
     let mut absent = BTreeSet::new();
     for (place, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind != SlotKind::Cache) {
         match found.get(slot.path.as_str()) {
-            Some(view) => {
-                let tensor = checked(slot, view)?;
-                let set = session.set_slot(place, tensor.bytes());
-                set.map_err(|error| RunError::new("weights::shape", error.to_string()))?;
-            }
+            Some(view) => set(session, place, slot, view)?,
             None if slot.kind == SlotKind::Weight || need == Need::All => {
                 let message = format!("the file has no `{}`", slot.path);
                 let help = "are these the weights of this model, with the same `--param` settings?";
@@ -78,6 +74,18 @@ pub fn load<'t, D: Device>(
         }
     }
     Ok(absent)
+}
+
+/// Sets slot `place`, if the tensor has its type.
+pub fn set<D: Device>(
+    session: &mut Session<D>,
+    place: usize,
+    slot: &Slot,
+    view: &TensorView,
+) -> Result<(), RunError> {
+    let tensor = checked(slot, view)?;
+    let set = session.set_slot(place, tensor.bytes());
+    set.map_err(|error| RunError::new("weights::shape", error.to_string()))
 }
 
 /// The tensor in memory, if it has the type of the slot.

@@ -26,7 +26,8 @@ pub struct Build {
     /// Writes an artifact: the compiled program with its weights, for `nnc run` and for Rust programs.
     #[arg(short = 'o', long)]
     output: Option<PathBuf>,
-    /// Entries to build, separated by commas; with `-o` `forward` and, for models with caches, `session`.
+    /// Entries to build, separated by commas: those of the program, `forward_saving`, `backward`. With `-o` `forward` and,
+    /// for models with caches, `session`.
     #[arg(long, value_delimiter = ',')]
     entries: Vec<String>,
     /// Weights of the artifact: a file, or the folder of a run. Initial values without it.
@@ -54,6 +55,7 @@ pub fn build(arguments: &Build) -> ExitCode {
 fn run(arguments: &Build) -> Result<(), ExitCode> {
     let world = Files::beside(&arguments.file);
     let (_, mut built) = pipeline::build(&arguments.file, &arguments.params, None, &world, arguments.json)?;
+    pipeline::add_sides(&mut built, arguments.entries.iter().map(String::as_str))?;
     let whole = built.module.clone();
     if arguments.output.is_some() || !arguments.entries.is_empty() {
         built.module = chosen(&whole, &arguments.entries)?;
@@ -97,7 +99,7 @@ fn emit(plan: &Plan, what: &str) {
 fn chosen(module: &Module, wanted: &[String]) -> Result<Module, ExitCode> {
     let names: Vec<&str> = module.entries.iter().map(|entry| entry.name.as_str()).collect();
     if let Some(unknown) = wanted.iter().find(|name| !names.contains(&name.as_str())) {
-        return Err(refuse(format!("there is no entry `{unknown}`; there are {}", names.join(", "))));
+        return Err(pipeline::no_entry(module, unknown));
     }
     let cached = module.slots.iter().any(|slot| slot.kind == SlotKind::Cache);
     let used = |name: &&str| match wanted {

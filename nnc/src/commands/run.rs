@@ -137,7 +137,11 @@ fn compile(arguments: &Run) -> Result<Model, ExitCode> {
             names.join(", ")
         )));
     }
-    let plan = pipeline::lower(built.module.only(&["init", &arguments.entry]), &built.guards, None)?;
+    let plan = pipeline::lower(
+        built.module.only(&["init", &arguments.entry]),
+        &built.guards,
+        built.training.as_ref(),
+    )?;
     let code = pipeline::native(&plan, CpuLevel::detect())?;
     let mut model = Model::new(plan, &code, arguments.threads).map_err(refuse)?;
     model.initialize(arguments.seed).map_err(refuse)?;
