@@ -21,9 +21,9 @@ pub struct Account {
     pub slots: Vec<SlotAccount>,
     /// Every entry.
     pub entries: Vec<EntryAccount>,
-    /// Bytes of machine code.
+    /// Bytes of machine code, or of source text where the target compiles that.
     pub code_bytes: usize,
-    /// Time from tensor IR to machine code.
+    /// Time from tensor IR to code.
     pub build_milliseconds: f64,
 }
 

@@ -10,6 +10,7 @@ mod pipeline;
 mod report;
 mod running;
 mod summary;
+mod target;
 
 use clap::{Parser, Subcommand};
 use files::Files;
@@ -51,7 +52,7 @@ enum Command {
     Build(commands::build::Build),
     /// Call an entry of a program or an artifact with inputs from files.
     Run(commands::run::Run),
-    /// Train a program on this processor.
+    /// Train a program.
     Train(running::Train),
     /// Evaluate weights on the held-out part of the data.
     Eval(running::Eval),
@@ -151,6 +152,6 @@ fn explain(code: &str) -> ExitCode {
 }
 
 fn doctor() -> ExitCode {
-    println!("{}", nnc_kernels::cpu::describe());
+    target::describe().iter().for_each(|line| println!("{line}"));
     ExitCode::SUCCESS
 }

@@ -1,12 +1,13 @@
-//! The stages in order: text, program, tensor IR, passes, plan, machine code.
+//! The stages in order: text, program, tensor IR, passes, plan, code of the kernels.
 
 use crate::files::{self, Files};
 use crate::report;
+use crate::target::Target;
 use nnc_base::Diagnostic;
 use nnc_compiler::entries::{self, Built, Overrides};
 use nnc_compiler::passes::{self, Observer, Pass};
 use nnc_compiler::program::{self, Program};
-use nnc_compiler::schedule::{Target, schedule};
+use nnc_compiler::schedule::schedule;
 use nnc_compiler::sides;
 use nnc_compiler::usual_sizes;
 use nnc_ir::graph::Module;
@@ -17,11 +18,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-/// A program ready to run on this processor.
+/// A program ready to run on its target.
 pub struct Compiled {
     /// What is run.
     pub plan: Plan,
-    /// Machine code of each kernel.
+    /// Machine code of each kernel; source text where the target compiles that.
     pub code: Vec<Vec<u8>>,
     /// The training program, if there is one.
     pub training: Option<Training>,
@@ -113,27 +114,40 @@ impl Observer for Dump {
     }
 }
 
-/// From tensor IR to machine code for this processor.
-pub fn compile(built: Built) -> Result<Compiled, ExitCode> {
+/// From tensor IR to the code of a target.
+pub fn compile(program: &Program, built: Built, target: Target) -> Result<Compiled, ExitCode> {
     let start = Instant::now();
-    let plan = lower(built.module, &built.guards, built.training.as_ref())?;
-    let code = native(&plan, CpuLevel::detect())?;
+    let refuse = |found: Vec<Diagnostic>| {
+        report::print(program, &found, false);
+        ExitCode::FAILURE
+    };
+    let plan = lower_for(target, built.module, &built.guards, built.training.as_ref()).map_err(refuse)?;
+    let code = target.code(&plan.kernels).map_err(|error| refuse(vec![error]))?;
     Ok(Compiled { plan, code, training: built.training, seconds: start.elapsed().as_secs_f64() })
 }
 
-/// From tensor IR to a plan, with the guards of its entries; what is trained tells which sizes are usual.
+/// From tensor IR to a plan for this processor, with the guards of its entries; what is trained tells which sizes are
+/// usual.
 pub fn lower(
     module: Module,
     guards: &[(String, Guard)],
     training: Option<&Training>,
 ) -> Result<Plan, ExitCode> {
-    let plain = |found: Vec<Diagnostic>| {
+    lower_for(Target::Cpu, module, guards, training).map_err(|found| {
         found.iter().for_each(|diagnostic| eprintln!("error{diagnostic}"));
         ExitCode::FAILURE
-    };
-    let module = passes::run_pipeline(module, &mut Dump::wanted()).map_err(plain)?;
+    })
+}
+
+fn lower_for(
+    target: Target,
+    module: Module,
+    guards: &[(String, Guard)],
+    training: Option<&Training>,
+) -> Result<Plan, Vec<Diagnostic>> {
+    let module = passes::run_pipeline(module, &mut Dump::wanted())?;
     let usual = training.map(|training| usual_sizes(&module, training)).unwrap_or_default();
-    let mut plan = schedule(&module, &Target::cpu().usually(usual)).map_err(plain)?;
+    let mut plan = schedule(&module, &target.facts().usually(usual))?;
     for (entry, guard) in guards {
         if let Some(entry) = plan.entries.iter_mut().find(|e| e.name == *entry) {
             entry.guards.push(guard.clone());

@@ -3,6 +3,7 @@
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use nnc_base::{Diagnostic, Label, Severity};
 use nnc_compiler::program::{Program, Source};
+use std::process::ExitCode;
 
 /// Prints findings: pictures for people on standard error, JSON lines on standard output.
 pub fn print(program: &Program, found: &[Diagnostic], json: bool) {
@@ -13,6 +14,13 @@ pub fn print(program: &Program, found: &[Diagnostic], json: bool) {
             eprintln!("{}", picture(program, diagnostic));
         }
     }
+}
+
+/// Prints an error that lies outside of any program.
+pub fn plainly(diagnostic: &Diagnostic) -> ExitCode {
+    eprintln!("error{diagnostic}");
+    diagnostic.help.iter().for_each(|help| eprintln!("  help: {help}"));
+    ExitCode::FAILURE
 }
 
 fn place(program: &Program, diagnostic: &Diagnostic) -> (String, usize, usize) {

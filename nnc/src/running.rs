@@ -2,8 +2,10 @@
 
 use crate::files::Files;
 use crate::pipeline::{self, Compiled, refuse};
+use crate::report;
+use crate::target::{self, Target, on_device};
 use nnc_ir::DType;
-use nnc_ir::session::HostBytes;
+use nnc_ir::session::{Device, HostBytes};
 use nnc_ir::training::{Plain, Training};
 use nnc_kernels::random::threefry2x32;
 use nnc_runtime::checkpoint::TensorFile;
@@ -28,7 +30,10 @@ pub struct Common {
     /// Settings of the model, `name=value`.
     #[arg(long = "param", num_args = 1..)]
     params: Vec<String>,
-    /// Threads; all cores without it.
+    /// Where the program runs; `nnc doctor` lists the devices.
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+    /// Threads of the processor; all cores without it.
     #[arg(long)]
     threads: Option<usize>,
     /// One JSON object per line on standard output.
@@ -100,18 +105,33 @@ pub struct Generate {
     seed: u64,
 }
 
-/// The program compiled, its training part, and a trainer on this processor.
-fn prepare(
-    common: &Common,
-    steps: Option<i64>,
-    options: Options,
-) -> Result<(Files, Training, Trainer<Cpu>), ExitCode> {
+/// A program that is compiled, and its training part.
+struct Ready {
+    files: Files,
+    compiled: Compiled,
+    training: Training,
+}
+
+fn prepare(common: &Common, steps: Option<i64>) -> Result<Ready, ExitCode> {
     let files = Files::beside(&common.file).with_data(&common.data).map_err(refuse)?;
-    let (_, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
-    let Compiled { plan, code, training, .. } = pipeline::compile(built)?;
-    let training = training.ok_or_else(|| refuse("this file has no `train` program"))?;
-    let cpu = Cpu::new(&plan.kernels, &code, common.threads).map_err(refuse)?;
-    Ok((files, training, Trainer::new(cpu, plan, options)))
+    let (program, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
+    let mut compiled = pipeline::compile(&program, built, common.target)?;
+    let training = compiled.training.take().ok_or_else(|| refuse("this file has no `train` program"))?;
+    Ok(Ready { files, compiled, training })
+}
+
+/// Compiles, opens the target's device, and calls a function with a trainer on it.
+macro_rules! with_trainer {
+    ($arguments:expr, $steps:expr, $options:expr, $run:ident) => {{
+        let run = |ready: Ready| {
+            let (target, threads) = ($arguments.common.target, $arguments.common.threads);
+            on_device!(target, ready.compiled, threads, |device| {
+                $run($arguments, &ready, Trainer::new(device, ready.compiled.plan.clone(), $options))
+            })
+            .unwrap_or_else(|missing| Err(report::plainly(&missing)))
+        };
+        prepare(&$arguments.common, $steps).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
+    }};
 }
 
 /// The data of the first fit.
@@ -131,125 +151,136 @@ pub fn train(arguments: &Train) -> ExitCode {
         resume: arguments.resume.clone(),
         json: arguments.common.json,
     };
-    let run = || {
-        let (files, training, mut trainer) = prepare(&arguments.common, arguments.steps, options.clone())?;
-        let (dataset, feeding) = open(&files, &training)?;
-        if training.fits.iter().any(|fit| fit.data != training.fits[0].data) {
-            return Err(refuse("fits with different data are not built yet"));
-        }
-        let summary = trainer.train(&training, &dataset, &feeding).map_err(refuse)?;
-        if !arguments.common.json {
-            println!(
-                "{} steps, {:.0} samples or tokens per second",
-                summary.steps, summary.samples_per_second
-            );
-            summary.evaluation.iter().for_each(|(name, value)| println!("val_{name} {value:.4}"));
-        }
-        Ok(())
-    };
-    run().map_or_else(|code| code, |()| ExitCode::SUCCESS)
+    with_trainer!(arguments, arguments.steps, options, train_on)
+}
+
+fn train_on<D: Device>(arguments: &Train, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
+    let Ready { files, training, .. } = ready;
+    let (dataset, feeding) = open(files, training)?;
+    if training.fits.iter().any(|fit| fit.data != training.fits[0].data) {
+        return Err(refuse("fits with different data are not built yet"));
+    }
+    let summary = trainer.train(training, &dataset, &feeding).map_err(refuse)?;
+    if !arguments.common.json {
+        println!("{} steps, {:.0} samples or tokens per second", summary.steps, summary.samples_per_second);
+        summary.evaluation.iter().for_each(|(name, value)| println!("val_{name} {value:.4}"));
+    }
+    Ok(())
 }
 
 /// Evaluates weights.
 pub fn eval(arguments: &Eval) -> ExitCode {
-    let run = || {
-        let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
-        let (dataset, feeding) = open(&files, &training)?;
-        trainer.load_weights(&arguments.weights).map_err(refuse)?;
-        let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
-        let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
-        if arguments.common.json {
-            println!("{}", serde_json::json!(named.collect::<std::collections::BTreeMap<_, _>>()));
-        } else {
-            named.for_each(|(name, value)| println!("{name} {value:.4}"));
-        }
-        Ok(())
-    };
-    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+    with_trainer!(arguments, None, Options::default(), eval_on)
+}
+
+fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
+    let Ready { files, training, .. } = ready;
+    let (dataset, feeding) = open(files, training)?;
+    trainer.load_weights(&arguments.weights).map_err(refuse)?;
+    let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
+    let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
+    if arguments.common.json {
+        println!("{}", serde_json::json!(named.collect::<std::collections::BTreeMap<_, _>>()));
+    } else {
+        named.for_each(|(name, value)| println!("{name} {value:.4}"));
+    }
+    Ok(())
 }
 
 /// Measures the kernels of the training step.
 pub fn bench(arguments: &Bench) -> ExitCode {
-    let run = || {
-        let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
-        let (dataset, feeding) = open(&files, &training)?;
-        let fit = &training.fits[0];
-        trainer.initialize().map_err(refuse)?;
-        trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
-        let start = Instant::now();
-        trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
-        let plain = start.elapsed().as_secs_f64() * 1e3 / arguments.steps as f64;
-        trainer.session().device_mut().measure();
-        trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
-        let profile = trainer.session().device().profile().cloned().unwrap_or_default();
-        let steps = arguments.steps as f64;
-        let mut rows: Vec<(String, f64, f64)> = profile
-            .into_iter()
-            .map(|(name, (calls, time))| (name, calls as f64 / steps, time.as_secs_f64() * 1e3 / steps))
-            .collect();
-        rows.sort_by(|a, b| b.2.total_cmp(&a.2));
-        let total: f64 = rows.iter().map(|row| row.2).sum();
-        if arguments.common.json {
-            let kernels: Vec<_> = rows
-                .iter()
-                .map(|(name, calls, time)| serde_json::json!({"kernel": name, "launches": calls, "milliseconds": time}))
-                .collect();
-            println!("{}", serde_json::json!({"step_milliseconds": plain, "kernels": kernels}));
-        } else {
-            println!("{}", nnc_kernels::cpu::describe());
-            println!("a step takes {plain:.3} ms, {total:.3} ms of it in kernels");
-            rows.iter().for_each(|(name, calls, time)| println!("{time:9.3} ms {calls:6.0} x  {name}"));
-        }
-        Ok(())
+    if arguments.common.target != Target::Cpu {
+        return refuse("kernels are measured on the processor only: leave `--target` out");
+    }
+    let run = |ready: Ready| {
+        let Compiled { plan, code, .. } = &ready.compiled;
+        let cpu = target::cpu(&plan.kernels, code, arguments.common.threads);
+        let cpu = cpu.map_err(|missing| report::plainly(&missing))?;
+        bench_on(arguments, &ready, Trainer::new(cpu, plan.clone(), Options::default()))
     };
-    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+    prepare(&arguments.common, None).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
+}
+
+fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
+    let Ready { files, training, .. } = ready;
+    let (dataset, feeding) = open(files, training)?;
+    let fit = &training.fits[0];
+    trainer.initialize().map_err(refuse)?;
+    trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
+    let start = Instant::now();
+    trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
+    let plain = start.elapsed().as_secs_f64() * 1e3 / arguments.steps as f64;
+    trainer.session().device_mut().measure();
+    trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
+    let profile = trainer.session().device().profile().cloned().unwrap_or_default();
+    let steps = arguments.steps as f64;
+    let mut rows: Vec<(String, f64, f64)> = profile
+        .into_iter()
+        .map(|(name, (calls, time))| (name, calls as f64 / steps, time.as_secs_f64() * 1e3 / steps))
+        .collect();
+    rows.sort_by(|a, b| b.2.total_cmp(&a.2));
+    let total: f64 = rows.iter().map(|row| row.2).sum();
+    if arguments.common.json {
+        let kernels: Vec<_> = rows
+            .iter()
+            .map(|(name, calls, time)| serde_json::json!({"kernel": name, "launches": calls, "milliseconds": time}))
+            .collect();
+        println!("{}", serde_json::json!({"step_milliseconds": plain, "kernels": kernels}));
+    } else {
+        println!("{}", nnc_kernels::cpu::describe());
+        println!("a step takes {plain:.3} ms, {total:.3} ms of it in kernels");
+        rows.iter().for_each(|(name, calls, time)| println!("{time:9.3} ms {calls:6.0} x  {name}"));
+    }
+    Ok(())
 }
 
 /// Writes text.
 pub fn generate(arguments: &Generate) -> ExitCode {
-    let run = || {
-        let (_, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
-        let context = context_of(&training);
-        trainer.load_weights(&arguments.weights).map_err(refuse)?;
-        let weights = TensorFile::open(&arguments.weights).map_err(refuse)?;
-        let facts =
-            weights.metadata().get("nnc.facts").and_then(|text| serde_json::from_str::<Facts>(text).ok());
-        let vocabulary = facts.and_then(|facts| facts.vocabulary);
-        let vocabulary = vocabulary
-            .ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
-        let mut tokens = vocabulary.encode(&arguments.prompt).map_err(refuse)?;
-        if tokens.is_empty() {
-            return Err(refuse("the prompt is empty"));
+    with_trainer!(arguments, None, Options::default(), generate_on)
+}
+
+fn generate_on<D: Device>(
+    arguments: &Generate,
+    ready: &Ready,
+    mut trainer: Trainer<D>,
+) -> Result<(), ExitCode> {
+    let context = context_of(&ready.training);
+    trainer.load_weights(&arguments.weights).map_err(refuse)?;
+    let weights = TensorFile::open(&arguments.weights).map_err(refuse)?;
+    let facts = weights.metadata().get("nnc.facts").and_then(|text| serde_json::from_str::<Facts>(text).ok());
+    let vocabulary = facts.and_then(|facts| facts.vocabulary);
+    let vocabulary =
+        vocabulary.ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
+    let mut tokens = vocabulary.encode(&arguments.prompt).map_err(refuse)?;
+    if tokens.is_empty() {
+        return Err(refuse("the prompt is empty"));
+    }
+    let mut out = std::io::stdout().lock();
+    let session = trainer.has_session();
+    let mut fed = 0;
+    for place in 0..arguments.length {
+        // The model knows windows of `context` characters: a full one begins anew with its second half.
+        if fed >= context {
+            trainer.session().forget_caches();
+            fed = 0;
         }
-        let mut out = std::io::stdout().lock();
-        let session = trainer.has_session();
-        let mut fed = 0;
-        for place in 0..arguments.length {
-            // The model knows windows of `context` characters: a full one begins anew with its second half.
-            if fed >= context {
-                trainer.session().forget_caches();
-                fed = 0;
-            }
-            let window =
-                tokens.len().saturating_sub(if fed == 0 && place > 0 { context / 2 } else { context });
-            let new = if session && fed > 0 { &tokens[tokens.len() - 1..] } else { &tokens[window..] };
-            fed += new.len();
-            let bytes: Vec<u8> = new.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect();
-            let input = HostBytes { dtype: DType::I32, shape: vec![1, new.len()], bytes: Cow::Owned(bytes) };
-            let entry = if session { "session" } else { "forward" };
-            let outputs = trainer.call(entry, &[("token", input)]).map_err(refuse)?;
-            let logits = last_row(&outputs[0].1);
-            let token = sample(&logits, arguments, place as u32);
-            tokens.push(token);
-            let text = vocabulary.decode(&[token]).map_err(refuse)?;
-            if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
-                break;
-            }
+        let window = tokens.len().saturating_sub(if fed == 0 && place > 0 { context / 2 } else { context });
+        let new = if session && fed > 0 { &tokens[tokens.len() - 1..] } else { &tokens[window..] };
+        fed += new.len();
+        let bytes: Vec<u8> = new.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect();
+        let input = HostBytes { dtype: DType::I32, shape: vec![1, new.len()], bytes: Cow::Owned(bytes) };
+        let entry = if session { "session" } else { "forward" };
+        let outputs = trainer.call(entry, &[("token", input)]).map_err(refuse)?;
+        let logits = last_row(&outputs[0].1);
+        let token = sample(&logits, arguments, place as u32);
+        tokens.push(token);
+        let text = vocabulary.decode(&[token]).map_err(refuse)?;
+        if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
+            break;
         }
-        let _ = writeln!(out);
-        Ok(())
-    };
-    run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
+    }
+    let _ = writeln!(out);
+    Ok(())
 }
 
 /// Characters of a training window.

@@ -27,7 +27,7 @@ pub fn print(account: &Account) {
         .flat_map(|entry| entry.kernels.iter().map(|kernel| kernel.name.as_str()))
         .collect();
     println!(
-        "{} kernels, {} of machine code, built in {:.0} ms; `--emit notes` tells why each is there",
+        "{} kernels, {} of code, built in {:.0} ms; `--emit notes` tells why each is there",
         kernels.len(),
         scaled(account.code_bytes as f64, &BYTES),
         account.build_milliseconds

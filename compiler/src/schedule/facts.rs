@@ -71,6 +71,9 @@ impl Facts {
             }
             self.fit(node, limit);
             let fact = self.node(expander, node);
+            if expander.class(node.results[0]) == Class::Product {
+                self.inside.insert(node.results[0], self.union(&node.operands));
+            }
             self.of.insert(node.results[0], fact);
             own.extend(&node.results);
             node.blocks.iter().for_each(|block| self.block(expander, block, limit));
@@ -112,9 +115,9 @@ impl Facts {
     }
 
     /// What a kernel that stores all of `roots` reads, at most.
-    pub fn read_by(&self, roots: &[Value]) -> BTreeSet<Value> {
+    pub fn read_by<'v>(&self, roots: impl IntoIterator<Item = &'v Value>) -> BTreeSet<Value> {
         let inside = |root: &Value| self.inside.get(root).cloned().unwrap_or_else(|| self.of(*root).leaves);
-        roots.iter().flat_map(inside).collect()
+        roots.into_iter().flat_map(inside).collect()
     }
 
     /// What several values need together.
@@ -127,7 +130,11 @@ impl Facts {
         match expander.class(result) {
             Class::Given | Class::Special | Class::Structure => leaf(result),
             Class::Product => Fact { heavy: true, ..leaf(result) },
-            Class::Fold => Fact { heavy: true, leaves: self.union(&node.operands), ..leaf(result) },
+            Class::Fold => {
+                // Its result is read where it is not folded in the same kernel.
+                let leaves = self.union(&node.operands).into_iter().chain([result]).collect();
+                Fact { heavy: true, leaves, ..leaf(result) }
+            }
             Class::Light => self.light(expander, node),
         }
     }

@@ -34,4 +34,10 @@ impl Library {
         self.kernels.push(kernel);
         number
     }
+
+    /// Takes the kernels from number `first` on back.
+    pub fn forget_from(&mut self, first: usize) {
+        self.kernels.truncate(first);
+        self.known.retain(|_, number| (*number as usize) < first);
+    }
 }

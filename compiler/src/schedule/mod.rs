@@ -26,7 +26,7 @@ mod units;
 mod visit;
 mod writer;
 
-pub use target::{Kind, Target};
+pub use target::{GAPS, Gap, Kind, Target};
 
 use block::Scheduler;
 use expand::Expander;
@@ -34,19 +34,23 @@ use facts::Facts;
 use graph::Graph;
 use home::Home;
 use library::Library;
-use nnc_base::Diagnostic;
+use nnc_base::{Diagnostic, Span};
 use nnc_ir::Value;
 use nnc_ir::graph::{Entry, Module, Port};
+use nnc_ir::kernel::Kernel;
 use nnc_ir::plan::{EntryPlan, Place, PlaceClass, PlaceId, Plan};
 use sizes::Guess;
 use std::collections::{HashMap, HashSet};
+
+/// Buffers below which no schedule is tried: every operation alone needs fewer.
+const LEAST_BUFFERS: usize = 4;
 
 /// The plan of `module` for `target`.
 pub fn schedule(module: &Module, target: &Target) -> Result<Plan, Vec<Diagnostic>> {
     let mut library = Library::default();
     let (mut entries, mut errors) = (Vec::new(), Vec::new());
     for entry in &module.entries {
-        match plan_entry(module, entry, target, &mut library) {
+        match fit_entry(module, entry, target, &mut library) {
             Ok(plan) => entries.push(plan),
             Err(error) => errors.push(error),
         }
@@ -56,6 +60,37 @@ pub fn schedule(module: &Module, target: &Target) -> Result<Plan, Vec<Diagnostic
     }
     let (sizes, slots) = (module.sizes.clone(), module.slots.clone());
     Ok(Plan { sizes, slots, entries, kernels: library.kernels })
+}
+
+/// The plan of an entry whose kernels touch no more buffers than the target has. What a kernel will read is known when
+/// it is written, and only estimated when it is planned: if one reads too much, kernels are planned for fewer buffers.
+fn fit_entry(
+    module: &Module,
+    entry: &Entry,
+    target: &Target,
+    library: &mut Library,
+) -> Result<EntryPlan, Diagnostic> {
+    if let Some(refusal) = target::refusal(target, &entry.function) {
+        return Err(refusal);
+    }
+    let before = library.kernels.len();
+    let mut room = target.max_buffers;
+    loop {
+        let plan = plan_entry(module, entry, &Target { max_buffers: room, ..target.clone() }, library)?;
+        let fits = |kernel: &Kernel| kernel.buffers.len() <= target.max_buffers;
+        match library.kernels[before..].iter().find(|kernel| !fits(kernel)) {
+            None => return Ok(plan),
+            Some(kernel) if room <= LEAST_BUFFERS => {
+                let (name, found, most) = (&kernel.name, kernel.buffers.len(), target.max_buffers);
+                let message = format!("kernel `{name}` needs {found} buffers, the target binds {most}");
+                return Err(expand::unsupported(Span::default(), message).help("compile for another target"));
+            }
+            Some(_) => {
+                library.forget_from(before);
+                room -= 1;
+            }
+        }
+    }
 }
 
 fn plan_entry(

@@ -495,12 +495,18 @@ impl<'s, 'f> Planner<'s, 'f> {
         demands.iter().all(|demand| demand.unit == unit || !self.depends(unit, demand.unit))
     }
 
+    /// Whether `unit` may make a value for all these readers at one index: it reads the value nowhere else itself.
+    fn serves_at(&self, unit: usize, at: &At, demands: &[Demand]) -> bool {
+        let here = |demand: &Demand| demand.at.as_ref() == Some(at) && !demand.guarded && !demand.matrix;
+        self.serves(unit, demands) && demands.iter().all(|demand| demand.unit != unit || here(demand))
+    }
+
     /// Whether another root leaves the group with few enough buffers.
     fn has_room(&self, unit: usize, value: Value) -> bool {
         let Some(group) = self.as_group(unit) else { return false };
-        let roots: Vec<Value> = group.roots.iter().map(|root| root.value).chain([value]).collect();
-        let limit = self.around.expander.target.max_buffers;
-        self.around.facts.read_by(&roots).len() + roots.len() <= limit
+        let roots: BTreeSet<Value> = group.roots.iter().map(|root| root.value).chain([value]).collect();
+        let reads = self.around.facts.read_by(&roots);
+        reads.union(&roots).count() <= self.around.expander.target.max_buffers
     }
 
     /// Gives `value` memory, and a group that computes it.

@@ -411,3 +411,33 @@ fn many_inputs_are_split_where_buffers_are_few() {
     });
     check("many", &f, vec![], &[&[]]);
 }
+
+#[test]
+fn a_product_may_read_another_of_its_own_shape() {
+    let square = || f32s(&[d(24), d(24)]);
+    let f = function(&[f32s(&[s("B"), d(24)]), square(), f32s(&[d(24)]), square()], |b, x| {
+        let y = linear(b, x[0], x[1], x[2]);
+        let y = gelu(b, y);
+        let y = b.apply(Contract { lhs: vec![0, 1], rhs: vec![2, 1], out: vec![0, 2] }, &[y, x[3]]);
+        vec![y]
+    });
+    check("square", &f, vec![size("B", 1, None)], &[&[("B", 24)], &[("B", 5)]]);
+}
+
+#[test]
+fn many_results_are_split_where_buffers_are_few() {
+    let types = vec![f32s(&[d(5), d(12)]); 6];
+    let f = function(&types, |b, x| {
+        let mut results = Vec::new();
+        for place in 0..x.len() {
+            let near = b.mul(x[place], x[(place + 1) % x.len()]);
+            let bent = b.apply(Tanh, &[near]);
+            let sum = results.last().map_or(bent, |last| b.add(bent, *last));
+            let row = reduce(b, Fold::Add, sum, &[1]);
+            let row = spread(b, row, sum, &[0]);
+            results.extend([bent, b.div(sum, row)]);
+        }
+        results
+    });
+    check("many results", &f, vec![], &[&[]]);
+}

@@ -1,38 +1,10 @@
 //! Gradients agree with central differences, at the points of the examples and around them.
 
-use crate::programs::{all_examples, close, constant_shape, function, noise, operands};
+use crate::programs::{all_examples, backward, close, constant_shape, function, noise, operands};
 use nnc_ir::graph::Function;
-use nnc_ir::ops::{Applied, Example, Gradient, Pow};
-use nnc_ir::{Array, Builder, DType, Dim, Type, Value, evaluate};
+use nnc_ir::ops::{Example, Pow};
+use nnc_ir::{Array, DType, Dim, Type, evaluate};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A function of operands and cotangents that gives the cotangents of the operands; `None` where there is none. `Err`
-/// if the gradient is blocked.
-fn backward(example: &Example) -> Result<(Function, Vec<bool>), &'static str> {
-    let mut b = Builder::new();
-    let operands: Vec<Value> = example.operands.iter().map(|(ty, _)| b.param(ty.clone())).collect();
-    let results = b.try_apply_blocks(example.op.clone(), &operands, Vec::new()).expect("well typed");
-    let types: Vec<Type> = results.iter().map(|result| b.ty(*result).clone()).collect();
-    let cotangents: Vec<Value> = types.into_iter().map(|ty| b.param(ty)).collect();
-    let mut node = Applied { operands: &operands, results: &results, cotangents: &cotangents, b: &mut b };
-    match example.op.gradient(&mut node) {
-        Gradient::Of(found) => {
-            assert_eq!(found.len(), operands.len(), "one place per operand");
-            let has = found.iter().map(Option::is_some).collect();
-            for (operand, cotangent) in operands.iter().zip(&found) {
-                assert!(
-                    cotangent.is_none() || b.ty(*operand).dtype.is_float(),
-                    "by type: {}",
-                    example.op.name()
-                );
-                cotangent.iter().for_each(|c| assert_eq!(b.ty(*c), b.ty(*operand), "{}", example.op.name()));
-            }
-            Ok((b.finish(found.into_iter().flatten().collect()), has))
-        }
-        Gradient::Blocked(why) => Err(why),
-        Gradient::Structural => panic!("examples have no bodies"),
-    }
-}
 
 /// Cotangents of the results: noise for floats, zero for others.
 fn cotangents(results: &[Array], types: &[Type], seed: u32) -> Vec<Array> {

@@ -1,7 +1,9 @@
 //! Programs that several tests use.
 
 use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
-use nnc_ir::ops::{Add, Compare, Example, Fold, If, Loop, Mul, Op, Reduce, Rule, Sub, catalog};
+use nnc_ir::ops::{
+    Add, Applied, Compare, Example, Fold, Gradient, If, Loop, Mul, Op, Reduce, Rule, Sub, catalog,
+};
 use nnc_ir::{Array, Builder, DType, Dim, Symbol, Type, Value};
 
 /// Every example of every operation, with a label.
@@ -34,6 +36,34 @@ pub fn function(example: &Example) -> Function {
     let results =
         b.try_apply_blocks(example.op.clone(), &params, Vec::new()).expect("examples are well typed");
     b.finish(results)
+}
+
+/// A function of operands and cotangents that gives the cotangents of the operands; `None` where there is none. `Err`
+/// if the gradient is blocked.
+pub fn backward(example: &Example) -> Result<(Function, Vec<bool>), &'static str> {
+    let mut b = Builder::new();
+    let operands: Vec<Value> = example.operands.iter().map(|(ty, _)| b.param(ty.clone())).collect();
+    let results = b.try_apply_blocks(example.op.clone(), &operands, Vec::new()).expect("well typed");
+    let types: Vec<Type> = results.iter().map(|result| b.ty(*result).clone()).collect();
+    let cotangents: Vec<Value> = types.into_iter().map(|ty| b.param(ty)).collect();
+    let mut node = Applied { operands: &operands, results: &results, cotangents: &cotangents, b: &mut b };
+    match example.op.gradient(&mut node) {
+        Gradient::Of(found) => {
+            assert_eq!(found.len(), operands.len(), "one place per operand");
+            let has = found.iter().map(Option::is_some).collect();
+            for (operand, cotangent) in operands.iter().zip(&found) {
+                assert!(
+                    cotangent.is_none() || b.ty(*operand).dtype.is_float(),
+                    "by type: {}",
+                    example.op.name()
+                );
+                cotangent.iter().for_each(|c| assert_eq!(b.ty(*c), b.ty(*operand), "{}", example.op.name()));
+            }
+            Ok((b.finish(found.into_iter().flatten().collect()), has))
+        }
+        Gradient::Blocked(why) => Err(why),
+        Gradient::Structural => panic!("examples have no bodies"),
+    }
 }
 
 /// A module with one entry.

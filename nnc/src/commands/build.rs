@@ -2,8 +2,9 @@
 
 use crate::account;
 use crate::files::Files;
-use crate::pipeline::{self, in_file, refuse};
+use crate::pipeline::{self, Compiled, in_file, refuse};
 use crate::summary;
+use crate::target::Target;
 use nnc_compiler::entries::Built;
 use nnc_ir::graph::{Module, SlotKind};
 use nnc_ir::plan::Plan;
@@ -36,10 +37,10 @@ pub struct Build {
     /// Seed of the initial values.
     #[arg(long, default_value_t = 0)]
     seed: u32,
-    /// What the code is for.
-    #[arg(long, value_parser = ["cpu"], default_value = "cpu")]
-    target: String,
-    /// What to print instead of the summary.
+    /// What the kernels are for.
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+    /// What to print instead of the summary; `kernels` are source text for `wgsl` and `cuda`.
     #[arg(long, value_parser = ["graph", "kernels", "plan", "notes"])]
     emit: Option<String>,
     /// The summary as JSON: operations, bytes, every kernel and why it is there.
@@ -54,7 +55,12 @@ pub fn build(arguments: &Build) -> ExitCode {
 
 fn run(arguments: &Build) -> Result<(), ExitCode> {
     let world = Files::beside(&arguments.file);
-    let (_, mut built) = pipeline::build(&arguments.file, &arguments.params, None, &world, arguments.json)?;
+    if arguments.output.is_some() && arguments.target != Target::Cpu {
+        let help = "leave `--target` out, or print the kernels with `--emit kernels`";
+        return Err(refuse(format!("artifacts hold machine code of this processor\n  help: {help}")));
+    }
+    let (program, mut built) =
+        pipeline::build(&arguments.file, &arguments.params, None, &world, arguments.json)?;
     pipeline::add_sides(&mut built, arguments.entries.iter().map(String::as_str))?;
     let whole = built.module.clone();
     if arguments.output.is_some() || !arguments.entries.is_empty() {
@@ -63,9 +69,11 @@ fn run(arguments: &Build) -> Result<(), ExitCode> {
     match arguments.emit.as_deref() {
         Some("graph") => println!("{}", nnc_ir::text::print(&built.module)),
         Some(what) => {
-            emit(&pipeline::lower(built.module.clone(), &built.guards, built.training.as_ref())?, what)
+            emit(&pipeline::compile(&program, built.clone(), arguments.target)?, arguments.target, what)
         }
-        None if arguments.output.is_none() => account(arguments, built.clone())?,
+        None if arguments.output.is_none() => {
+            account(arguments, &pipeline::compile(&program, built.clone(), arguments.target)?);
+        }
         None => {}
     }
     match &arguments.output {
@@ -74,18 +82,22 @@ fn run(arguments: &Build) -> Result<(), ExitCode> {
     }
 }
 
-fn account(arguments: &Build, built: Built) -> Result<(), ExitCode> {
-    let account = account::account(&pipeline::compile(built)?);
+fn account(arguments: &Build, compiled: &Compiled) {
+    let account = account::account(compiled);
     if arguments.json {
         println!("{}", serde_json::json!(account));
     } else {
         summary::print(&account);
     }
-    Ok(())
 }
 
-fn emit(plan: &Plan, what: &str) {
+fn emit(Compiled { plan, code, .. }: &Compiled, target: Target, what: &str) {
     match what {
+        "kernels" if target != Target::Cpu => {
+            for (kernel, text) in plan.kernels.iter().zip(code) {
+                println!("// kernel {}\n{}", kernel.name, String::from_utf8_lossy(text));
+            }
+        }
         "kernels" => plan.kernels.iter().for_each(|kernel| println!("{kernel}")),
         "plan" => print!("{plan}"),
         _ => plan.entries.iter().for_each(|entry| {

@@ -128,14 +128,10 @@ fn guards(manifest: &Manifest) -> Result<Vec<(String, Guard)>, String> {
 /// Compiles one entry of a program, with the initial values of what it needs.
 fn compile(arguments: &Run) -> Result<Model, ExitCode> {
     let world = Files::beside(&arguments.file);
-    let (_, built) = pipeline::build(&arguments.file, &arguments.params, None, &world, arguments.json)?;
-    let names: Vec<&str> = built.module.entries.iter().map(|entry| entry.name.as_str()).collect();
-    if !names.contains(&arguments.entry.as_str()) {
-        return Err(refuse(format!(
-            "there is no entry `{}`; there are {}",
-            arguments.entry,
-            names.join(", ")
-        )));
+    let (_, mut built) = pipeline::build(&arguments.file, &arguments.params, None, &world, arguments.json)?;
+    pipeline::add_sides(&mut built, std::iter::once(arguments.entry.as_str()))?;
+    if !built.module.entries.iter().any(|entry| entry.name == arguments.entry) {
+        return Err(pipeline::no_entry(&built.module, &arguments.entry));
     }
     let plan = pipeline::lower(
         built.module.only(&["init", &arguments.entry]),

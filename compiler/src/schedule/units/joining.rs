@@ -82,7 +82,7 @@ impl<'f> Planner<'_, 'f> {
                 && root.dest == Dest::Own
                 && self.around.expander.graph.shape(root.value) == shape
                 && !self.around.facts.of(root.value).leaves.is_disjoint(&leaves)
-                && self.serves(unit, demands)
+                && self.serves_at(unit, &root.at, demands)
                 && self.has_room(unit, value);
             fits.then(|| (unit, root.at.clone()))
         })
@@ -104,7 +104,7 @@ impl<'f> Planner<'_, 'f> {
             let demand = Demand::of(unit, root.at.clone());
             let fits = alike
                 && self.admits_fold(value, &demand)
-                && self.serves(unit, demands)
+                && self.serves_at(unit, &root.at, demands)
                 && self.has_room(unit, value);
             fits.then_some((unit, root.at))
         })
@@ -113,11 +113,19 @@ impl<'f> Planner<'_, 'f> {
     /// The extents a fold runs over.
     fn folded(&self, value: Value) -> Option<Vec<Dim>> {
         let node = self.around.expander.graph.node(value)?;
-        let Op::Reduce(op) = &node.op else { return None };
-        let shape = self.around.expander.graph.shape(node.operands[0]);
-        let mut axes = op.axes.clone();
-        axes.sort();
-        Some(axes.into_iter().map(|axis| shape[axis].clone()).collect())
+        match &node.op {
+            Op::Reduce(op) => {
+                let shape = self.around.expander.graph.shape(node.operands[0]);
+                let mut axes = op.axes.clone();
+                axes.sort();
+                Some(axes.into_iter().map(|axis| shape[axis].clone()).collect())
+            }
+            Op::Contract(op) => {
+                let extents = self.around.expander.letters(op, &node.operands);
+                Some(summed(op).iter().map(|letter| extents[letter].clone()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// Whether the fold's operand is walked along its last axis.
