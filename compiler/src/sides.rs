@@ -117,7 +117,7 @@ mod tests {
             outputs: vec![named("y"), named("n")],
             function: b.finish(vec![y, n]),
         };
-        let slot = Slot { path: "w".into(), kind: SlotKind::Weight, ty, copies: 0 };
+        let slot = Slot { path: "w".into(), kind: SlotKind::Weight, ty, copies: Vec::new(), was: None };
         Module { sizes: Vec::new(), slots: vec![slot], entries: vec![entry] }
     }
 

@@ -6,12 +6,12 @@ use crate::report;
 use crate::target::{self, Target, on_device};
 use nnc_ir::DType;
 use nnc_ir::session::{Device, HostBytes};
-use nnc_ir::training::{Plain, Training};
+use nnc_ir::training::{Fit, Plain, Training};
 use nnc_kernels::random::threefry2x32;
 use nnc_runtime::checkpoint::TensorFile;
 use nnc_runtime::cpu::Cpu;
-use nnc_runtime::data::{Dataset, Facts, Feeding};
-use nnc_runtime::trainer::{Options, Trainer};
+use nnc_runtime::data::Facts;
+use nnc_runtime::trainer::{Fed, Options, Trainer};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
@@ -134,13 +134,30 @@ macro_rules! with_trainer {
     }};
 }
 
-/// The data of the first fit.
-fn open(files: &Files, training: &Training) -> Result<(Arc<dyn Dataset>, Feeding), ExitCode> {
-    let Some(fit) = training.fits.first() else { return Err(refuse("this program trains nothing")) };
+/// The data of a fit.
+fn open(files: &Files, fit: &Fit) -> Result<Fed, ExitCode> {
     let share = (fit.held_out != 0.1).then_some(fit.held_out);
     let feeding = files.spec(&fit.data, share).feeding().map_err(refuse)?;
     let dataset = files.open(&fit.data, share).map_err(refuse)?;
     Ok((Arc::from(dataset), feeding))
+}
+
+/// The data of every fit; fits that name the same data share them.
+fn open_all(files: &Files, training: &Training) -> Result<Vec<Fed>, ExitCode> {
+    let mut opened: Vec<Fed> = Vec::new();
+    for (place, fit) in training.fits.iter().enumerate() {
+        let same = |other: &&Fit| other.data == fit.data && other.held_out == fit.held_out;
+        match training.fits[..place].iter().position(|other| same(&other)) {
+            Some(known) => opened.push(opened[known].clone()),
+            None => opened.push(open(files, fit)?),
+        }
+    }
+    Ok(opened)
+}
+
+/// The first fit.
+fn first(training: &Training) -> Result<&Fit, ExitCode> {
+    training.fits.first().ok_or_else(|| refuse("this program trains nothing"))
 }
 
 /// Trains.
@@ -156,11 +173,8 @@ pub fn train(arguments: &Train) -> ExitCode {
 
 fn train_on<D: Device>(arguments: &Train, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
     let Ready { files, training, .. } = ready;
-    let (dataset, feeding) = open(files, training)?;
-    if training.fits.iter().any(|fit| fit.data != training.fits[0].data) {
-        return Err(refuse("fits with different data are not built yet"));
-    }
-    let summary = trainer.train(training, &dataset, &feeding).map_err(refuse)?;
+    let data = open_all(files, training)?;
+    let summary = trainer.train(training, &data).map_err(refuse)?;
     if !arguments.common.json {
         println!("{} steps, {:.0} samples or tokens per second", summary.steps, summary.samples_per_second);
         summary.evaluation.iter().for_each(|(name, value)| println!("val_{name} {value:.4}"));
@@ -175,7 +189,7 @@ pub fn eval(arguments: &Eval) -> ExitCode {
 
 fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
     let Ready { files, training, .. } = ready;
-    let (dataset, feeding) = open(files, training)?;
+    let (dataset, feeding) = open(files, first(training)?)?;
     trainer.load_weights(&arguments.weights).map_err(refuse)?;
     let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
     let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
@@ -203,8 +217,8 @@ pub fn bench(arguments: &Bench) -> ExitCode {
 
 fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
     let Ready { files, training, .. } = ready;
-    let (dataset, feeding) = open(files, training)?;
-    let fit = &training.fits[0];
+    let fit = first(training)?;
+    let (dataset, feeding) = open(files, fit)?;
     trainer.initialize().map_err(refuse)?;
     trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
     let start = Instant::now();
@@ -246,9 +260,8 @@ fn generate_on<D: Device>(
 ) -> Result<(), ExitCode> {
     let context = context_of(&ready.training);
     trainer.load_weights(&arguments.weights).map_err(refuse)?;
-    let weights = TensorFile::open(&arguments.weights).map_err(refuse)?;
-    let facts = weights.metadata().get("nnc.facts").and_then(|text| serde_json::from_str::<Facts>(text).ok());
-    let vocabulary = facts.and_then(|facts| facts.vocabulary);
+    let weights = nnc_runtime::weights::open(&arguments.weights).map_err(refuse)?;
+    let vocabulary = nnc_runtime::weights::facts(&weights).and_then(|facts| facts.vocabulary);
     let vocabulary =
         vocabulary.ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
     let mut tokens = vocabulary.encode(&arguments.prompt).map_err(refuse)?;

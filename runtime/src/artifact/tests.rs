@@ -59,7 +59,13 @@ fn plan() -> Plan {
         guards: vec![Guard { zero: n.modulo(&Dim::one()), message: "n is whole".into() }],
         notes: vec!["one kernel".into()],
     };
-    let weight = Slot { path: "w".into(), kind: SlotKind::Weight, ty: Type::scalar(DType::F32), copies: 0 };
+    let weight = Slot {
+        path: "w".into(),
+        kind: SlotKind::Weight,
+        ty: Type::scalar(DType::F32),
+        copies: Vec::new(),
+        was: None,
+    };
     Plan {
         sizes: vec![Size { symbol: Symbol::new("n"), min: 1, max: Some(8), multiple: 1 }],
         slots: vec![weight],
