@@ -52,6 +52,31 @@ fn find<'t>(tensors: &'t [(String, HostTensor)], name: &str) -> &'t HostTensor {
     &tensors.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("there is `{name}`")).1
 }
 
+/// Copies of a stack put together, as the slots hold them: `layer[2].w` is part of `layer.w`.
+fn stacked(copies: Vec<(String, HostTensor)>) -> Vec<(String, HostTensor)> {
+    let mut slots: Vec<(String, HostTensor)> = Vec::new();
+    for (key, copy) in copies {
+        let Some((before, (_, after))) =
+            key.split_once('[').and_then(|(before, rest)| Some((before, rest.split_once(']')?)))
+        else {
+            slots.push((key, copy));
+            continue;
+        };
+        let path = format!("{before}{after}");
+        let known = slots.iter().position(|(known, _)| *known == path);
+        let mut values: Vec<f32> = Vec::new();
+        let mut shape = [&[0], copy.shape()].concat();
+        if let Some((_, slot)) = known.map(|place| slots.remove(place)) {
+            shape[0] = slot.shape()[0];
+            values.extend(slot.to_f64().into_iter().map(|value| value as f32));
+        }
+        shape[0] += 1;
+        values.extend(copy.to_f64().into_iter().map(|value| value as f32));
+        slots.push((path, HostTensor::from_values(shape, &values).expect("they fit")));
+    }
+    slots
+}
+
 #[test]
 fn backward_after_saving_agrees_with_differences() {
     let folder = folder();
@@ -101,7 +126,7 @@ fn check(model: &mut Model, batch: usize, length: usize) {
     let direction = numbers(x.shape(), 0.2);
     let [up, down] = [STEP, -STEP].map(|step| loss(model, &moved(&x, &direction, step)));
     agree("x", find(&gradients, "gradient.x"), &direction, (up - down) / (2.0 * STEP));
-    for (path, weight) in model.weights().expect("they are read") {
+    for (path, weight) in stacked(model.weights().expect("they are read")) {
         let direction = numbers(weight.shape(), 0.6);
         let [up, down] = [STEP, -STEP].map(|step| {
             model.set_weight(&path, &moved(&weight, &direction, step)).expect("it is a weight");

@@ -79,7 +79,7 @@ impl Model {
         weights::load(&mut self.session, &self.plan.slots, file.iter(), need)
     }
 
-    /// Sets one weight or state.
+    /// Sets one weight or state by the path of its slot: the copies of a stack together, one behind the other.
     pub fn set_weight(&mut self, path: &str, value: &HostTensor) -> Result<(), RunError> {
         let slots = &self.plan.slots;
         let Some(place) = slots.iter().position(|slot| slot.path == path && slot.kind != SlotKind::Cache)
