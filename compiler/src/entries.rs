@@ -13,6 +13,7 @@ use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
 use nnc_ir::plan::Guard;
 use nnc_ir::training::Training;
 use nnc_ir::{DType, Dim, Type, Value, ops};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 /// A model as the tensor IR, with what its training program says.
@@ -34,8 +35,6 @@ pub struct Built {
     pub spans: Vec<(String, Span)>,
     /// Weights no gradient reaches on purpose.
     pub frozen: Vec<String>,
-    /// Former keys of renamed slots.
-    pub renamed: Vec<(String, String)>,
     /// What is applied where in the entry `forward`.
     pub regions: Vec<crate::elaborate::regions::Region>,
     /// Warnings.
@@ -51,13 +50,26 @@ pub struct Overrides {
     pub steps: Option<i64>,
     /// The model to build, where a file has several.
     pub model: Option<String>,
+    /// Whether a file may have declarations only: a module that others use.
+    pub module: bool,
 }
 
 /// Elaborates a loaded program.
 pub fn build(program: &Program, overrides: &Overrides, world: &dyn World) -> Result<Built, Vec<Diagnostic>> {
-    let mut task =
-        Task { program, overrides, world, built: Built::default(), diagnostics: Vec::new(), penalties: 0 };
+    let mut task = Task {
+        program,
+        overrides,
+        world,
+        built: Built::default(),
+        diagnostics: Vec::new(),
+        used: HashSet::new(),
+        precision: DType::F32,
+    };
     task.run();
+    task.diagnostics.extend(crate::resolve::resolve(program));
+    if task.diagnostics.is_empty() {
+        task.try_unused();
+    }
     // What is broken in the text hides nothing of the rest: both are told together.
     task.diagnostics.extend(program.diagnostics.iter().cloned());
     let errors = task.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error);
@@ -71,9 +83,15 @@ pub fn build(program: &Program, overrides: &Overrides, world: &dyn World) -> Res
 fn dedup(diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     let mut kept: Vec<Diagnostic> = Vec::new();
     for diagnostic in diagnostics {
+        let span = |d: &Diagnostic| d.labels.first().map(|l| l.span);
+        // A call and its name are one place for what is wrong with its arguments or role.
+        let whole = diagnostic.code.starts_with("role::") || diagnostic.code == "name::argument";
         let same = |d: &Diagnostic| {
             d.code == diagnostic.code
-                && d.labels.first().map(|l| l.span) == diagnostic.labels.first().map(|l| l.span)
+                && match (span(d), span(&diagnostic)) {
+                    (Some(a), Some(b)) => a == b || whole && a.source == b.source && a.start == b.start,
+                    (a, b) => a == b,
+                }
         };
         if !kept.iter().any(same) {
             kept.push(diagnostic);
@@ -89,7 +107,16 @@ enum Kind {
     Forward,
     Session,
     Step,
+    /// A micro-batch that only adds to the gradients.
+    Accumulate,
     Evaluate,
+}
+
+/// The entries of one fit.
+struct Names {
+    step: String,
+    accumulate: Option<String>,
+    evaluate: String,
 }
 
 struct Task<'p> {
@@ -98,7 +125,8 @@ struct Task<'p> {
     world: &'p dyn World,
     built: Built,
     diagnostics: Vec<Diagnostic>,
-    penalties: usize,
+    used: HashSet<Span>,
+    precision: DType,
 }
 
 /// The model an entry is built for: its declaration, settings and sheets.
@@ -121,6 +149,21 @@ impl<'p> Task<'p> {
             );
             return;
         }
+        let models = program.declarations().any(|(_, decl)| decl.kind == ast::DeclKind::Model);
+        let declares = program.functions().next().is_some() || program.declarations().next().is_some();
+        if self.overrides.module && declares && train.is_none() && !models {
+            return;
+        }
+        let fits = match train.map(|train| settings_of(train, self.overrides)) {
+            Some(Ok(fits)) => fits,
+            Some(Err(found)) => {
+                self.diagnostics.extend(found);
+                Vec::new()
+            }
+            None => Vec::new(),
+        };
+        // Weights have one precision: the model runs in the one it is trained in.
+        self.precision = fits.first().map_or(DType::F32, |fit| fit.precision);
         self.entry("forward", Kind::Forward, train, None);
         if !self.diagnostics.is_empty() {
             return;
@@ -129,21 +172,38 @@ impl<'p> Task<'p> {
             self.entry("session", Kind::Session, train, None);
         }
         let Some(train) = train else { return };
-        let fits = match settings_of(train, self.overrides) {
-            Ok(fits) => fits,
-            Err(found) => return self.diagnostics.extend(found),
-        };
         let mut training = Training { model: self.model_name(train), fits: Vec::new() };
         for (place, fit) in fits.iter().enumerate() {
             let suffix = if place == 0 { String::new() } else { format!("_{}", place + 1) };
-            let names = (format!("step{suffix}"), format!("evaluate{suffix}"));
-            self.entry(&names.0, Kind::Step, Some(train), Some(fit));
-            self.entry(&names.1, Kind::Evaluate, Some(train), Some(fit));
+            let named = |kind: &str| format!("{kind}{suffix}");
+            let accumulate = (fit.accumulate > 1).then(|| named("accumulate"));
+            let names = Names { step: named("step"), accumulate, evaluate: named("evaluate") };
+            if let Some(name) = &names.accumulate {
+                self.entry(name, Kind::Accumulate, Some(train), Some(fit));
+            }
+            self.entry(&names.step, Kind::Step, Some(train), Some(fit));
+            self.entry(&names.evaluate, Kind::Evaluate, Some(train), Some(fit));
             if !self.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
                 training.fits.push(self.fit(fit, names));
             }
         }
         self.built.training = Some(training);
+    }
+
+    /// Tries declarations of the user that nothing has applied.
+    fn try_unused(&mut self) {
+        for (place, source) in self.program.sources.iter().enumerate().filter(|(_, s)| !s.library) {
+            for item in &source.syntax.items {
+                let name = crate::program::item_name(item).map(|(_, span)| span);
+                if name.is_some_and(|span| !self.used.contains(&span)) {
+                    self.diagnostics.extend(crate::elaborate::trial::try_declaration(
+                        self.program,
+                        item,
+                        place,
+                    ));
+                }
+            }
+        }
     }
 
     fn model_name(&self, train: &ast::Train) -> String {
@@ -162,7 +222,7 @@ impl<'p> Task<'p> {
             .any(|item| matches!(&item.kind, ast::ItemKind::Decl(decl) if body(&decl.body.stmts)))
     }
 
-    fn fit(&self, fit: &FitSettings<'_>, names: (String, String)) -> nnc_ir::training::Fit {
+    fn fit(&self, fit: &FitSettings<'_>, names: Names) -> nnc_ir::training::Fit {
         let outputs = |name: &str| -> Vec<String> {
             let entry = self.built.module.entry(name);
             let named = entry.iter().flat_map(|e| &e.outputs).filter_map(|port| match port {
@@ -181,11 +241,11 @@ impl<'p> Task<'p> {
             patience: fit.patience,
             checkpoint_every: fit.checkpoint_every,
             log_every: fit.log_every,
-            metrics: outputs(&names.1),
-            penalties: outputs(&names.0),
-            step_entry: names.0,
-            accumulate_entry: None,
-            evaluate_entry: names.1,
+            metrics: outputs(&names.evaluate),
+            penalties: outputs(&names.step),
+            step_entry: names.step,
+            accumulate_entry: names.accumulate,
+            evaluate_entry: names.evaluate,
         }
     }
 
@@ -195,7 +255,8 @@ impl<'p> Task<'p> {
         }
         let samples = self.world.data(&fit.data).map_or(0, |info| info.samples);
         let train = samples as i64 - (samples as f64 * fit.held_out).round() as i64;
-        fit.epochs.unwrap_or(1).saturating_mul((train / fit.data.batch()).max(1))
+        let per_step = fit.data.batch().saturating_mul(fit.accumulate.max(1));
+        fit.epochs.unwrap_or(1).saturating_mul((train / per_step).max(1))
     }
 
     fn entry(
@@ -205,14 +266,16 @@ impl<'p> Task<'p> {
         train: Option<&'p ast::Train>,
         fit: Option<&FitSettings<'p>>,
     ) {
-        let mode = Mode { training: kind == Kind::Step, session: kind == Kind::Session };
-        let precision = fit.map_or(DType::F32, |fit| fit.precision);
-        let mut e = Elaborator::new(self.program, mode, precision);
+        let training = matches!(kind, Kind::Step | Kind::Accumulate);
+        let mode = Mode { training, session: kind == Kind::Session };
+        let mut e = Elaborator::new(self.program, mode, self.precision);
+        e.micro = if training { fit.map_or(1, |fit| fit.accumulate) } else { 1 };
         let outputs = self.elaborate(&mut e, kind, train, fit);
         if kind == Kind::Forward && e.diagnostics.is_empty() {
             self.check_sheets(&mut e);
         }
         self.diagnostics.append(&mut e.diagnostics);
+        self.used.extend(e.used.iter().copied());
         let Some(outputs) = outputs else { return };
         if self.diagnostics.iter().any(|d| d.severity == nnc_base::Severity::Error) {
             return;
@@ -278,7 +341,7 @@ impl<'p> Task<'p> {
                 }
                 Some(results)
             }
-            _ => self.step(e, fit, &scope, loss, train),
+            _ => self.step(e, fit, kind, &scope, loss, train),
         }
     }
 
@@ -504,6 +567,7 @@ impl<'p> Task<'p> {
         &mut self,
         e: &mut Elaborator<'p>,
         fit: &FitSettings<'p>,
+        kind: Kind,
         scope: &Rc<Scope<'p>>,
         loss: Value,
         train: Option<&'p ast::Train>,
@@ -512,9 +576,12 @@ impl<'p> Task<'p> {
         let mut total = loss;
         for (name, value) in e.penalties.clone() {
             total = e.b.add(total, value);
-            results.push((Port::Named(name), value));
+            // Blocks of one kind add to one penalty.
+            match results.iter_mut().find(|(port, _)| *port == Port::Named(name.clone())) {
+                Some((_, sum)) => *sum = e.b.add(*sum, value),
+                None => results.push((Port::Named(name), value)),
+            }
         }
-        self.penalties = results.len() - 1;
         let optimizer = match fit.optimizer {
             Some(expr) => {
                 let value = e.expr(expr, scope);
@@ -531,12 +598,26 @@ impl<'p> Task<'p> {
             return None;
         }
         e.attach_optimizer(&trained, optimizer, fit.span)?;
+        e.check_penalties(&trained, fit.span);
         let gradients = e.gradients(total, &trained)?;
+        let t = e.step_value();
+        let mut gradients = e.free_gradients(&trained, gradients, t);
+        let mut sums = Vec::new();
+        if fit.accumulate > 1 {
+            (gradients, sums) = e.summed_gradients(&trained, gradients);
+        }
+        if kind == Kind::Accumulate {
+            results.extend(sums.into_iter().zip(gradients));
+            results.extend(e.written_slots(false));
+            return Some(results);
+        }
+        let empty: Vec<Value> = gradients.iter().map(|g| e.b.fill_like(0.0, *g)).collect();
+        results.extend(sums.into_iter().zip(empty));
         let (gradients, norm) = e.clip(gradients, fit.clip);
         if let Some(norm) = norm {
             results.push((Port::Named("grad_norm".into()), norm));
         }
-        let t = e.step_value();
+        e.writes_where = Some(e.is_finite(total));
         for (slot, gradient) in trained.iter().zip(gradients) {
             e.update(*slot, gradient, t);
         }
@@ -568,7 +649,6 @@ impl<'p> Task<'p> {
                 self.built.frozen.push(key);
             }
         }
-        self.built.renamed.extend(done.renamed);
         if name == "forward" {
             self.built.regions = done.regions;
         }

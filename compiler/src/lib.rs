@@ -7,6 +7,7 @@ pub mod entries;
 mod nearest;
 pub mod passes;
 pub mod program;
+mod resolve;
 pub mod schedule;
 pub mod settings;
 mod starts;

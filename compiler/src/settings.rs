@@ -10,6 +10,9 @@ use nnc_grammar::syntax as ast;
 use nnc_ir::DType;
 use std::rc::Rc;
 
+/// Most micro-batches per step.
+pub const MAX_MICRO_BATCHES: i64 = 1 << 20;
+
 /// One fit.
 #[derive(Clone, Debug)]
 pub(crate) struct FitSettings<'a> {
@@ -103,6 +106,13 @@ pub(crate) fn settings_of<'a>(
     }
     for fit in &fits {
         reader.check(fit, overrides);
+        if fit.precision != fits[0].precision {
+            let message = "the fits of one program store weights in different precisions";
+            reader.diagnostics.push(
+                Diagnostic::error("train::precision", fit.span, message)
+                    .help("set `precision` once, outside `fit`"),
+            );
+        }
     }
     if reader.diagnostics.is_empty() { Ok(fits) } else { Err(reader.diagnostics) }
 }
@@ -243,15 +253,22 @@ impl Reader {
                     .help("add `steps = ..` or `epochs = ..`"),
             );
         }
-        if fit.accumulate != 1 {
-            let message = "accumulation over micro-batches is not built yet";
-            self.diagnostics
-                .push(Diagnostic::error("support::train", fit.span, message).help("use a larger batch"));
+        if fit.patience > 0 && (fit.evaluate_every == 0 || fit.held_out == 0.0) {
+            let message = "`patience` counts evaluations, and this fit makes none before its end";
+            self.diagnostics.push(
+                Diagnostic::error("train::patience", fit.span, message)
+                    .help("set `evaluate_every`, and hold samples out: `held_out = 10%`"),
+            );
+        }
+        if !(1..=MAX_MICRO_BATCHES).contains(&fit.accumulate) {
+            let message = format!("{} micro-batches per step", fit.accumulate);
+            let help = format!("`accumulate` is 1 to {MAX_MICRO_BATCHES}");
+            self.diagnostics.push(Diagnostic::error("train::accumulate", fit.span, message).help(help));
         }
     }
 }
 
-/// A literal.
+/// A literal, or arithmetic on literals: `20 * 500`.
 fn plain(expr: &ast::Expr) -> Option<Plain> {
     match &expr.kind {
         ast::ExprKind::Int(n) => Some(Plain::Int(*n)),
@@ -267,9 +284,38 @@ fn plain(expr: &ast::Expr) -> Option<Plain> {
             Plain::Real(x) => Some(Plain::Real(-x)),
             _ => None,
         },
+        ast::ExprKind::Binary { op, left, right } => arithmetic(*op, &plain(left)?, &plain(right)?),
         ast::ExprKind::List(items) => items.iter().map(plain).collect::<Option<Vec<_>>>().map(Plain::List),
         _ => None,
     }
+}
+
+fn arithmetic(op: ast::BinaryOp, left: &Plain, right: &Plain) -> Option<Plain> {
+    use ast::BinaryOp as Op;
+    let real = |value: &Plain| match value {
+        Plain::Int(n) => Some(*n as f64),
+        Plain::Real(x) => Some(*x),
+        _ => None,
+    };
+    if let (Plain::Int(a), Plain::Int(b)) = (left, right) {
+        let whole = match op {
+            Op::Add => a.checked_add(*b),
+            Op::Sub => a.checked_sub(*b),
+            Op::Mul => a.checked_mul(*b),
+            Op::Div => a.checked_div_euclid(*b),
+            _ => None,
+        };
+        return whole.map(Plain::Int);
+    }
+    let (a, b) = (real(left)?, real(right)?);
+    let value = match op {
+        Op::Add => a + b,
+        Op::Sub => a - b,
+        Op::Mul => a * b,
+        Op::Div => a / b,
+        _ => return None,
+    };
+    Some(Plain::Real(value))
 }
 
 /// The selections behind `trains`.

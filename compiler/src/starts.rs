@@ -24,6 +24,8 @@ pub(crate) fn init_entry(
     let mut cut = Cut {
         entry,
         nodes: definitions(&entry.function),
+        slices: slices(&entry.function),
+        counters: Vec::new(),
         starts: starts.iter().map(|(slot, start)| (*slot, start.clone())).collect(),
         done: done_slots(&init),
         seed: init.inputs.first().and_then(|_| b.current().params.first().copied()),
@@ -80,9 +82,24 @@ fn definitions(function: &Function) -> HashMap<Value, Node> {
     nodes
 }
 
+/// What loops hand to their bodies slice by slice: the whole value, and the counter that picks.
+fn slices(function: &Function) -> HashMap<Value, (Value, Symbol)> {
+    let mut found = HashMap::new();
+    function.body.visit(&mut |node: &Node| {
+        if let ops::Op::Loop(op) = &node.op {
+            let params = node.blocks[0].params.iter().zip(&node.operands).skip(op.carried);
+            found.extend(params.map(|(param, whole)| (*param, (*whole, op.counter.clone()))));
+        }
+    });
+    found
+}
+
 struct Cut<'e> {
     entry: &'e Entry,
     nodes: HashMap<Value, Node>,
+    slices: HashMap<Value, (Value, Symbol)>,
+    /// Counters of the loops that are open in the initial value.
+    counters: Vec<Symbol>,
     starts: HashMap<usize, SlotStart>,
     done: HashMap<usize, Value>,
     seed: Option<Value>,
@@ -96,14 +113,19 @@ impl Cut<'_> {
         }
         let info = module.slots[slot].clone();
         let dense = Type::new(info.ty.dtype, info.ty.shape.clone());
-        let value = match self.starts.get(&slot).cloned()? {
-            SlotStart::Fill(number) => b.fill(number, dense),
-            SlotStart::Value(value, counters, span) => {
-                self.computed(module, b, &info, value, &counters, span)?
+        // The start of another slot may be asked for inside a loop; it is made once, in front.
+        let (bodies, outer) = (b.suspend_bodies(), std::mem::take(&mut self.counters));
+        let value = match self.starts.get(&slot).cloned() {
+            Some(SlotStart::Fill(number)) => Some(b.fill(number, dense)),
+            Some(SlotStart::Value(value, counters, span)) => {
+                self.computed(module, b, &info, value, &counters, span)
             }
+            None => None,
         };
-        self.done.insert(slot, value);
-        Some(value)
+        b.resume_bodies(bodies);
+        self.counters = outer;
+        self.done.insert(slot, value?);
+        value
     }
 
     fn computed(
@@ -124,6 +146,7 @@ impl Cut<'_> {
             return Some(b.broadcast(one, info.ty.shape.clone(), axes));
         }
         counters.iter().for_each(|_| b.open());
+        self.counters = counters.to_vec();
         let mut result = self.copy(module, b, value, &mut HashMap::new(), span);
         for (counter, count) in counters.iter().zip(&counts).rev() {
             let block = b.close(result.into_iter().collect());
@@ -142,6 +165,12 @@ impl Cut<'_> {
         let mut open = vec![value];
         let mut seen = std::collections::HashSet::new();
         while let Some(value) = open.pop() {
+            if let Some((whole, picks)) = self.slices.get(&value) {
+                if picks == counter {
+                    return true;
+                }
+                open.push(*whole);
+            }
             let Some(node) = self.nodes.get(&value) else { continue };
             if !seen.insert(value) {
                 continue;
@@ -166,7 +195,13 @@ impl Cut<'_> {
             return Some(*known);
         }
         let Some(node) = self.nodes.get(&value).cloned() else {
-            let found = self.parameter(module, b, value, span)?;
+            let found = match self.slices.get(&value).cloned() {
+                Some((whole, counter)) if self.counters.contains(&counter) => {
+                    let whole = self.copy(module, b, whole, memo, span)?;
+                    slice_at(b, whole, &counter)
+                }
+                _ => self.parameter(module, b, value, span)?,
+            };
             memo.insert(value, found);
             return Some(found);
         };
@@ -218,7 +253,9 @@ impl Cut<'_> {
                 }
                 self.seed
             }
-            Some(Port::Named(name)) if name == "step" => Some(b.fill(0.0, Type::scalar(DType::I32))),
+            Some(Port::Named(name)) if name == "step" || name == "draw" => {
+                Some(b.fill(0.0, Type::scalar(DType::I32)))
+            }
             Some(Port::Named(name)) => {
                 let message = format!("an initial value reads the input `{name}`");
                 self.problems
@@ -233,4 +270,15 @@ impl Cut<'_> {
             }
         }
     }
+}
+
+/// Part `counter` along the first axis.
+fn slice_at(b: &mut Builder, whole: Value, counter: &Symbol) -> Value {
+    let shape = b.ty(whole).shape.clone();
+    let mut starts = vec![Dim::zero(); shape.len()];
+    starts[0] = Dim::from(counter);
+    let sizes = std::iter::once(Dim::one()).chain(shape[1..].iter().cloned()).collect();
+    let steps = vec![1; shape.len()];
+    let part = b.apply(ops::Slice { starts, sizes, steps }, &[whole]);
+    b.reshape(part, shape[1..].to_vec())
 }

@@ -75,6 +75,16 @@ impl Builder {
         block
     }
 
+    /// Takes all open bodies away, so that nodes go in front of them; [`Builder::resume_bodies`] puts them back.
+    pub fn suspend_bodies(&mut self) -> Vec<Block> {
+        self.open.split_off(1)
+    }
+
+    /// Puts back what [`Builder::suspend_bodies`] took away.
+    pub fn resume_bodies(&mut self, bodies: Vec<Block>) {
+        self.open.extend(bodies);
+    }
+
     /// How many bodies are open, the function's own not counted.
     pub fn depth(&self) -> usize {
         self.open.len() - 1

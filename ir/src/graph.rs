@@ -57,8 +57,58 @@ pub struct Slot {
     pub kind: SlotKind,
     /// Its type.
     pub ty: Type,
-    /// How many leading axes are copies made by rolled loops: checkpoints store `layer[3].mlp.up.w` for each.
-    pub copies: usize,
+    /// For each leading axis that a rolled loop makes, the segment of the path it copies: checkpoints store
+    /// `layer[3].mlp.up.w` for each copy of segment 0.
+    pub copies: Vec<usize>,
+    /// The path it had in older files, with copies at the same segments.
+    pub was: Option<String>,
+}
+
+impl Slot {
+    /// The logical key of one copy; `index` has one number per leading axis that a loop makes.
+    pub fn key(&self, index: &[usize]) -> String {
+        self.key_of(&self.path, index)
+    }
+
+    /// The key one copy had in older files.
+    pub fn old_key(&self, index: &[usize]) -> Option<String> {
+        self.was.as_ref().map(|was| self.key_of(was, index))
+    }
+
+    fn key_of(&self, path: &str, index: &[usize]) -> String {
+        let mut key = String::new();
+        for (place, segment) in segments(path).into_iter().enumerate() {
+            if place > 0 {
+                key.push('.');
+            }
+            // The layers of a cut stack count on: the first copy of `layer[4..8]` is `layer[4]`.
+            let (name, mut first) =
+                copied_range(segment).map_or((segment, 0), |(name, range)| (name, range.start));
+            key.push_str(name);
+            for (_, number) in self.copies.iter().zip(index).filter(|(copied, _)| **copied == place) {
+                key.push_str(&format!("[{}]", first + number));
+                first = 0;
+            }
+        }
+        key
+    }
+}
+
+/// The names of a path; dots in brackets cut nothing.
+pub fn segments(path: &str) -> Vec<&str> {
+    let mut inside = false;
+    path.split(|sign| {
+        inside = sign == '[' || inside && sign != ']';
+        sign == '.' && !inside
+    })
+    .collect()
+}
+
+/// A segment of a path that stands for some copies: `layer[4..8]` as its name and the range.
+pub fn copied_range(segment: &str) -> Option<(&str, std::ops::Range<usize>)> {
+    let (name, rest) = segment.split_once('[')?;
+    let (start, end) = rest.strip_suffix(']')?.split_once("..")?;
+    Some((name, start.parse().ok()?..end.parse().ok()?))
 }
 
 /// Something a runtime calls: `forward`, `step`, `init`, ...
@@ -77,7 +127,8 @@ pub struct Entry {
 /// Where a parameter comes from, or where a result goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Port {
-    /// A tensor of the caller, by name. Well-known names: `seed` (u32[]), `step` (i32[]), `steps` (i32[]).
+    /// A tensor of the caller, by name. Well-known names: `seed` (u32[]); `step`, `steps` and `draw`, the number of
+    /// the micro-batch (i32[]).
     Named(String),
     /// A slot, by index into [`Module::slots`].
     Slot(usize),

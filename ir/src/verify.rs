@@ -122,9 +122,10 @@ impl Check {
 
     fn slot(&mut self, slot: &Slot) {
         self.ty(&slot.ty);
-        if slot.copies > slot.ty.rank() {
+        let segments = crate::graph::segments(&slot.path).len();
+        if slot.copies.len() > slot.ty.rank() || slot.copies.iter().any(|place| *place >= segments) {
             let message = format!(
-                "slot `{}` has {} leading copies and {} axes",
+                "slot `{}` has copies of its segments {:?} and {} axes",
                 slot.path,
                 slot.copies,
                 slot.ty.rank()

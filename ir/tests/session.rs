@@ -120,7 +120,13 @@ fn plan(launches: usize, turns: i64) -> Plan {
         guards: Vec::new(),
         notes: Vec::new(),
     };
-    let slot = Slot { path: "x".into(), kind: SlotKind::State, ty: Type::scalar(DType::I32), copies: 0 };
+    let slot = Slot {
+        path: "x".into(),
+        kind: SlotKind::State,
+        ty: Type::scalar(DType::I32),
+        copies: Vec::new(),
+        was: None,
+    };
     Plan { sizes: Vec::new(), slots: vec![slot], entries: vec![entry], kernels: vec![kernel] }
 }
 

@@ -14,7 +14,9 @@ mod summary;
 use clap::{Parser, Subcommand};
 use files::Files;
 use nnc_compiler::entries::Built;
-use nnc_compiler::program::{self, Program};
+use nnc_compiler::program;
+use nnc_runtime::checkpoint::TensorFile;
+use nnc_runtime::weights::keys;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +37,9 @@ enum Command {
         /// Settings of the model, `name=value`.
         #[arg(long = "param")]
         params: Vec<String>,
+        /// A file of weights to compare with the model: missing, spare and mis-shaped tensors.
+        #[arg(long)]
+        weights: Option<PathBuf>,
         /// One JSON object per finding.
         #[arg(long)]
         json: bool,
@@ -87,7 +92,7 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> ExitCode {
     match command {
-        Command::Check { file, params, json } => check(&file, &params, json),
+        Command::Check { file, params, weights, json } => check(&file, &params, weights.as_deref(), json),
         Command::Fmt { file, check } => format(&file, check),
         Command::Build(arguments) => commands::build::build(&arguments),
         Command::Run(arguments) => commands::run::run(&arguments),
@@ -103,15 +108,30 @@ fn run(command: Command) -> ExitCode {
     }
 }
 
-fn compile(file: &Path, params: &[String], json: bool) -> Result<(Program, Built), ExitCode> {
-    pipeline::build(file, params, None, &Files::beside(file), json)
+fn check(file: &Path, params: &[String], weights: Option<&Path>, json: bool) -> ExitCode {
+    match (pipeline::check(file, params, &Files::beside(file), json), weights) {
+        (Ok((_, built)), Some(weights)) => check_weights(&built, weights, json),
+        (Ok(_), None) => ExitCode::SUCCESS,
+        (Err(code), _) => code,
+    }
 }
 
-fn check(file: &Path, params: &[String], json: bool) -> ExitCode {
-    match compile(file, params, json) {
-        Ok(_) => ExitCode::SUCCESS,
-        Err(code) => code,
-    }
+/// Compares a file with the slots of a model; what the file has too much is told, and no failure.
+fn check_weights(built: &Built, weights: &Path, json: bool) -> ExitCode {
+    let file = match TensorFile::open(weights) {
+        Ok(file) => file,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let slots = &built.module.slots;
+    let entries = built.module.entries.iter();
+    let needed = keys::needed(slots, entries.map(|e| (e.name.as_str(), e.inputs.iter().collect())));
+    let found = keys::compare(slots, &needed, &file.iter().collect());
+    found.iter().for_each(|finding| report::finding(finding, json));
+    let fits = found.iter().all(|finding| finding.code == "weights::extra");
+    if fits { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn format(file: &Path, check: bool) -> ExitCode {

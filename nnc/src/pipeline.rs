@@ -2,13 +2,14 @@
 
 use crate::files::{self, Files};
 use crate::report;
-use nnc_base::Diagnostic;
+use nnc_base::{Diagnostic, Span};
 use nnc_compiler::entries::{self, Built, Overrides};
 use nnc_compiler::passes::{self, Observer, Pass};
 use nnc_compiler::program::{self, Program};
 use nnc_compiler::schedule::{Target, schedule};
 use nnc_compiler::usual_sizes;
-use nnc_ir::graph::Module;
+use nnc_ir::Pattern;
+use nnc_ir::graph::{Module, Slot};
 use nnc_ir::plan::{Guard, Plan};
 use nnc_ir::training::Training;
 use nnc_kernels::CpuLevel;
@@ -56,8 +57,28 @@ pub fn build(
     world: &Files,
     json: bool,
 ) -> Result<(Program, Built), ExitCode> {
+    front(file, overrides(params, steps), world, json)
+}
+
+/// The same for a file that may be a module without model.
+pub fn check(
+    file: &Path,
+    params: &[String],
+    world: &Files,
+    json: bool,
+) -> Result<(Program, Built), ExitCode> {
+    let overrides = overrides(params, None).map(|found| Overrides { module: true, ..found });
+    front(file, overrides, world, json)
+}
+
+fn front(
+    file: &Path,
+    overrides: Result<Overrides, String>,
+    world: &Files,
+    json: bool,
+) -> Result<(Program, Built), ExitCode> {
     let text = read(file).ok_or(ExitCode::FAILURE)?;
-    let overrides = overrides(params, steps).map_err(|reason| {
+    let overrides = overrides.map_err(|reason| {
         eprintln!("error: {reason}");
         ExitCode::FAILURE
     })?;
@@ -114,6 +135,10 @@ pub fn lower(
         found.iter().for_each(|diagnostic| eprintln!("error{diagnostic}"));
         ExitCode::FAILURE
     };
+    let unsupported = unsupported(&module);
+    if !unsupported.is_empty() {
+        return Err(plain(unsupported));
+    }
     let module = passes::run_pipeline(module, &mut Dump::wanted()).map_err(plain)?;
     let usual = training.map(|training| usual_sizes(&module, training)).unwrap_or_default();
     let mut plan = schedule(&module, &Target::cpu().usually(usual)).map_err(plain)?;
@@ -123,6 +148,18 @@ pub fn lower(
         }
     }
     Ok(plan)
+}
+
+/// What a program says that has no kernels yet: it is checked, and cannot run.
+fn unsupported(module: &Module) -> Vec<Diagnostic> {
+    let sparse = module.slots.iter().filter(|slot| slot.ty.pattern != Pattern::Dense);
+    let diagnostic = |slot: &Slot| {
+        let (path, ty) = (&slot.path, &slot.ty);
+        let message = format!("`{path}` is stored as {ty}; kernels for stored patterns are not built yet");
+        Diagnostic::error("support::sparse", Span::default(), message)
+            .help("leave the pattern out to run it dense")
+    };
+    sparse.map(diagnostic).collect()
 }
 
 /// Machine code of every kernel of a plan for processors of `level`.

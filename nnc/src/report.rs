@@ -3,6 +3,7 @@
 use miette::{GraphicalReportHandler, LabeledSpan, MietteDiagnostic, NamedSource, Report};
 use nnc_base::{Diagnostic, Label, Severity};
 use nnc_compiler::program::{Program, Source};
+use nnc_runtime::weights::keys::Finding;
 
 /// Prints findings: pictures for people on standard error, JSON lines on standard output.
 pub fn print(program: &Program, found: &[Diagnostic], json: bool) {
@@ -128,4 +129,16 @@ fn picture(program: &Program, diagnostic: &Diagnostic) -> String {
         Ok(()) => out,
         Err(_) => diagnostic.to_string(),
     }
+}
+
+/// What a file of weights lacks or has too much: a line for people on standard error, JSON on standard output.
+pub fn finding(finding: &Finding, json: bool) {
+    if json {
+        let Finding { code, message, help } = finding;
+        println!("{}", serde_json::json!({"code": code, "message": message, "help": help}));
+        return;
+    }
+    let kind = if finding.code == "weights::extra" { "note" } else { "error" };
+    eprintln!("{kind}[{}]: {}", finding.code, finding.message);
+    finding.help.iter().for_each(|help| eprintln!("  help: {help}"));
 }

@@ -4,12 +4,12 @@ use crate::files::Files;
 use crate::pipeline::{self, Compiled, refuse};
 use nnc_ir::DType;
 use nnc_ir::session::HostBytes;
-use nnc_ir::training::{Plain, Training};
+use nnc_ir::training::{Fit, Plain, Training};
 use nnc_kernels::random::threefry2x32;
 use nnc_runtime::checkpoint::TensorFile;
 use nnc_runtime::cpu::Cpu;
-use nnc_runtime::data::{Dataset, Facts, Feeding};
-use nnc_runtime::trainer::{Options, Trainer};
+use nnc_runtime::data::Facts;
+use nnc_runtime::trainer::{Fed, Options, Trainer};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
@@ -114,13 +114,30 @@ fn prepare(
     Ok((files, training, Trainer::new(cpu, plan, options)))
 }
 
-/// The data of the first fit.
-fn open(files: &Files, training: &Training) -> Result<(Arc<dyn Dataset>, Feeding), ExitCode> {
-    let Some(fit) = training.fits.first() else { return Err(refuse("this program trains nothing")) };
+/// The data of a fit.
+fn open(files: &Files, fit: &Fit) -> Result<Fed, ExitCode> {
     let share = (fit.held_out != 0.1).then_some(fit.held_out);
     let feeding = files.spec(&fit.data, share).feeding().map_err(refuse)?;
     let dataset = files.open(&fit.data, share).map_err(refuse)?;
     Ok((Arc::from(dataset), feeding))
+}
+
+/// The data of every fit; fits that name the same data share them.
+fn open_all(files: &Files, training: &Training) -> Result<Vec<Fed>, ExitCode> {
+    let mut opened: Vec<Fed> = Vec::new();
+    for (place, fit) in training.fits.iter().enumerate() {
+        let same = |other: &&Fit| other.data == fit.data && other.held_out == fit.held_out;
+        match training.fits[..place].iter().position(|other| same(&other)) {
+            Some(known) => opened.push(opened[known].clone()),
+            None => opened.push(open(files, fit)?),
+        }
+    }
+    Ok(opened)
+}
+
+/// The first fit.
+fn first(training: &Training) -> Result<&Fit, ExitCode> {
+    training.fits.first().ok_or_else(|| refuse("this program trains nothing"))
 }
 
 /// Trains.
@@ -133,11 +150,8 @@ pub fn train(arguments: &Train) -> ExitCode {
     };
     let run = || {
         let (files, training, mut trainer) = prepare(&arguments.common, arguments.steps, options.clone())?;
-        let (dataset, feeding) = open(&files, &training)?;
-        if training.fits.iter().any(|fit| fit.data != training.fits[0].data) {
-            return Err(refuse("fits with different data are not built yet"));
-        }
-        let summary = trainer.train(&training, &dataset, &feeding).map_err(refuse)?;
+        let data = open_all(&files, &training)?;
+        let summary = trainer.train(&training, &data).map_err(refuse)?;
         if !arguments.common.json {
             println!(
                 "{} steps, {:.0} samples or tokens per second",
@@ -154,7 +168,7 @@ pub fn train(arguments: &Train) -> ExitCode {
 pub fn eval(arguments: &Eval) -> ExitCode {
     let run = || {
         let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
-        let (dataset, feeding) = open(&files, &training)?;
+        let (dataset, feeding) = open(&files, first(&training)?)?;
         trainer.load_weights(&arguments.weights).map_err(refuse)?;
         let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
         let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
@@ -172,8 +186,8 @@ pub fn eval(arguments: &Eval) -> ExitCode {
 pub fn bench(arguments: &Bench) -> ExitCode {
     let run = || {
         let (files, training, mut trainer) = prepare(&arguments.common, None, Options::default())?;
-        let (dataset, feeding) = open(&files, &training)?;
-        let fit = &training.fits[0];
+        let fit = first(&training)?;
+        let (dataset, feeding) = open(&files, fit)?;
         trainer.initialize().map_err(refuse)?;
         trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
         let start = Instant::now();

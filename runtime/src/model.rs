@@ -78,13 +78,14 @@ impl Model {
         weights::load(&mut self.session, &self.plan.slots, file.iter(), need)
     }
 
-    /// Every weight and state by path.
+    /// Every weight and state by key: one tensor per copy of a stack.
     pub fn weights(&mut self) -> Result<Vec<Named>, RunError> {
         let slots = &self.plan.slots;
-        let stored = slots.iter().enumerate().filter(|(_, slot)| slot.kind != SlotKind::Cache);
-        let read = stored
-            .map(|(place, slot)| Ok((slot.path.clone(), weights::value(&mut self.session, slots, place)?)));
-        read.collect()
+        let mut found = Vec::new();
+        for place in (0..slots.len()).filter(|place| slots[*place].kind != SlotKind::Cache) {
+            found.extend(weights::values(&mut self.session, slots, place)?);
+        }
+        Ok(found)
     }
 
     /// Runs an entry. The sizes of the batch are read off the inputs; results come in the order of the interface.

@@ -236,7 +236,7 @@ fn slotted(kind: SlotKind, size: nnc_ir::Dim) -> Plan {
     let mut made = plan(vec![add], entry(places, &[1], &[], vec![launch(0, &[0, 1])]));
     made.entries[0].outputs = vec![(Port::Slot(0), PlaceId(0))];
     let ty = Type::new(DType::Bf16, vec![size]);
-    made.slots = vec![Slot { path: "layer.w".to_string(), kind, ty, copies: 0 }];
+    made.slots = vec![Slot { path: "layer.w".to_string(), kind, ty, copies: Vec::new(), was: None }];
     made
 }
 

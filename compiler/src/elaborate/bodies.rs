@@ -375,6 +375,12 @@ impl<'a> Elaborator<'a> {
         }
         let value = self.b.cast(tensor.value, DType::F32);
         let name = penalty.name.text.clone();
+        if ["loss", "grad_norm"].contains(&name.as_str()) {
+            let message = format!("`{name}` is reported of every step already");
+            return self.fail(
+                Diagnostic::error("name::twice", penalty.name.span, message).help("rename the penalty"),
+            );
+        }
         match self.loops.last_mut() {
             Some(frame) => frame.penalties.push((name, value)),
             None => self.penalties.push((name, value)),

@@ -78,6 +78,11 @@ pub(crate) fn find(name: &str) -> Option<&'static str> {
     PRIMITIVES.iter().map(|p| p.0).find(|p| *p == name)
 }
 
+/// Whether the language itself knows a name.
+pub(crate) fn is_builtin(name: &str) -> bool {
+    names().any(|known| known == name)
+}
+
 /// Names of all primitives and constants.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     PRIMITIVES.iter().map(|p| p.0).chain(["pi", "inf", "true", "false", "none"])
@@ -302,9 +307,19 @@ impl<'a> Elaborator<'a> {
             None => self.entry_param(Port::Named("seed".into()), Type::scalar(DType::U32)),
         };
         self.seed = Some(seed);
-        let step = self.step_value();
+        let step = if self.micro > 1 { self.draw_value() } else { self.step_value() };
         let step = self.b.cast(step, DType::U32);
         (seed, step)
+    }
+
+    /// The number of the micro-batch since training began, an `i32[]`.
+    pub(crate) fn draw_value(&mut self) -> nnc_ir::Value {
+        let draw = match self.draw {
+            Some(draw) => draw,
+            None => self.entry_param(Port::Named("draw".into()), Type::scalar(DType::I32)),
+        };
+        self.draw = Some(draw);
+        draw
     }
 
     /// The number of the training step, an `i32[]`.

@@ -212,6 +212,10 @@ impl<'a> Elaborator<'a> {
                 let args = args.into_iter().map(|g| g.value).collect();
                 self.apply_branch(block, *branch, path, args, span)
             }
+            Func::Picked { members, pick } => {
+                let args: Vec<Val<'a>> = args.into_iter().map(|g| g.value).collect();
+                self.apply_picked(members, pick, &args, span)
+            }
             Func::Chain(parts) => {
                 let mut values: Vec<Val<'a>> = args.into_iter().map(|g| g.value).collect();
                 for part in parts {
@@ -222,7 +226,7 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn call_named(
+    pub(crate) fn call_named(
         &mut self,
         decl: &'a ast::Fn,
         source: usize,
@@ -230,6 +234,7 @@ impl<'a> Elaborator<'a> {
         args: Vec<Given<'a>>,
         span: Span,
     ) -> Val<'a> {
+        self.note_use(decl.name.span);
         let scope = self.root_scope(source);
         for (place, name) in decl.axes.as_deref().unwrap_or_default().iter().enumerate() {
             match axes.and_then(|axes| axes.get(place)) {

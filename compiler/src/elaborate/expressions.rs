@@ -94,20 +94,9 @@ impl<'a> Elaborator<'a> {
         if self.program.sources[scope.source].missing.contains(name) {
             return Val::Unknown;
         }
-        let mut known: Vec<String> = scope.all_names().iter().map(|n| n.to_string()).collect();
-        known.extend(self.program.visible(scope.source).into_iter().map(str::to_string));
-        known.extend(builtins::names().map(str::to_string));
-        let near = crate::nearest(name, known.iter().map(String::as_str));
-        let mut diagnostic = Diagnostic::error("name::unknown", span, format!("no `{name}` here"));
-        let in_library =
-            self.program.library(name).map(|(source, _)| self.program.sources[source].name.clone());
-        if let Some(module) = in_library {
-            let module = module.replace('/', "::");
-            let module = if module.matches("::").count() == 1 { "std".to_string() } else { module };
-            diagnostic = diagnostic.help(format!("write `use {module}::{{{name}}}` at the top"));
-        } else if let Some(near) = near {
-            diagnostic = diagnostic.help(format!("did you mean `{near}`?"));
-        }
+        let local = scope.all_names();
+        let local = local.iter().map(|name| &**name);
+        let diagnostic = crate::resolve::unknown_name(self.program, scope.source, name, span, local);
         self.fail(diagnostic)
     }
 
@@ -382,6 +371,13 @@ impl<'a> Elaborator<'a> {
     }
 
     fn no_field(&mut self, value: &Val<'a>, name: &ast::Name) -> Val<'a> {
+        if matches!(value, Val::Tensor(_)) && name.text == "mask" {
+            let message = "a dense weight has no `mask`";
+            return self.fail(
+                Diagnostic::error("sparse::dense_mask", name.span, message)
+                    .help("a policy `on w as p` stores its weight on a mask"),
+            );
+        }
         let message = format!("{} has no `{}`", value.describe(), name.text);
         self.fail(Diagnostic::error("name::unknown", name.span, message))
     }
@@ -441,6 +437,18 @@ impl<'a> Elaborator<'a> {
         scope: &Rc<Scope<'a>>,
         span: Span,
     ) -> Val<'a> {
+        // Slots that a side writes are read first, so that there is a value to keep.
+        let mut written = super::bodies::writes_of(then);
+        match other {
+            Some(ast::Else::If(expr)) => written.extend(super::bodies::writes_in_expr(expr)),
+            Some(ast::Else::Body(body)) => written.extend(super::bodies::writes_of(body)),
+            None => {}
+        }
+        for name in written {
+            if let Some(Binding::Slot(slot)) = scope.get(name) {
+                self.raw_slot(slot);
+            }
+        }
         let before = self.changeable();
         let a = self.body(then, scope);
         let after_then = self.changeable();

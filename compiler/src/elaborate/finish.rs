@@ -2,13 +2,15 @@
 
 use super::Elaborator;
 use super::slots::{OnWeight, Start};
+use super::updates::holds_still;
 use super::values::{Scope, Tensor, Val};
 use crate::starts::SlotStart;
 use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
-use nnc_ir::graph::{Function, Port, Slot, SlotKind};
+use nnc_ir::graph::{Function, Node, Port, Slot, SlotKind};
 use nnc_ir::plan::Guard;
 use nnc_ir::{DType, Dim, Symbol, Type, Value, ops};
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// A finished entry, slots numbered as in this elaboration.
@@ -22,7 +24,6 @@ pub(crate) struct Finished {
     pub guards: Vec<Guard>,
     pub spans: Vec<(String, Span)>,
     pub frozen: Vec<String>,
-    pub renamed: Vec<(String, String)>,
     pub regions: Vec<super::regions::Region>,
 }
 
@@ -65,7 +66,10 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn trained(&mut self, selects: Option<&[&'a ast::Select]>) -> Vec<usize> {
         let mut trained = Vec::new();
         for slot in 0..self.slots.len() {
-            if !self.float_weight(slot) || self.slots[slot].frozen || self.held_still(slot) {
+            if !self.float_weight(slot) || self.slots[slot].frozen {
+                continue;
+            }
+            if self.slots[slot].policies.iter().any(|policy| holds_still(policy.decl)) {
                 continue;
             }
             let path = self.slots[slot].path.clone();
@@ -74,17 +78,6 @@ impl<'a> Elaborator<'a> {
             }
         }
         trained
-    }
-
-    /// `free = false` in a policy: the weight itself never changes.
-    fn held_still(&self, slot: usize) -> bool {
-        self.slots[slot].policies.iter().any(|policy| {
-            matches!(
-                super::policies::entry(policy.decl, "free"),
-                Some(ast::Entry { code: ast::Code::Expr(ast::Expr { kind: ast::ExprKind::Name(name), .. }), .. })
-                    if name.text == "false"
-            )
-        })
     }
 
     /// Gives the optimizer to every trained weight whose policies have no `step`.
@@ -141,6 +134,37 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    /// A penalty that no trained weight changes is an error: it would only be a number in the log.
+    pub(crate) fn check_penalties(&mut self, trained: &[usize], span: Span) {
+        let weights: Vec<Value> = trained.iter().filter_map(|slot| self.slots[*slot].values[0]).collect();
+        for (name, value) in self.penalties.clone() {
+            if !self.reaches(value, &weights) {
+                let message = format!("penalty `{name}` depends on no weight that is trained");
+                self.report(
+                    Diagnostic::error("grad::penalty", span, message)
+                        .help("remove it, or report the number as one of `metrics`"),
+                );
+            }
+        }
+    }
+
+    /// Whether a value of the entry depends on one of some parameters.
+    fn reaches(&mut self, value: Value, params: &[Value]) -> bool {
+        let nodes = &self.b.current().nodes;
+        let makers: HashMap<Value, &Node> =
+            nodes.iter().flat_map(|node| node.results.iter().map(move |result| (*result, node))).collect();
+        let (mut open, mut seen) = (vec![value], HashSet::new());
+        while let Some(value) = open.pop() {
+            if params.contains(&value) {
+                return true;
+            }
+            if let Some(node) = makers.get(&value).filter(|_| seen.insert(value)) {
+                open.extend(node.uses());
+            }
+        }
+        false
+    }
+
     /// Scales gradients so that their global norm is at most `limit`.
     pub(crate) fn clip(&mut self, gradients: Vec<Value>, limit: Option<f64>) -> (Vec<Value>, Option<Value>) {
         let Some(limit) = limit else { return (gradients, None) };
@@ -195,16 +219,12 @@ impl<'a> Elaborator<'a> {
 
     /// The function with its ports; starts refer to its values.
     pub(crate) fn finish(self, outputs: Vec<(Port, Value)>) -> Finished {
-        let counters = self.counters.clone();
         let starts = self
             .slots
             .iter()
             .map(|slot| match &slot.start {
                 Some(Start::Fill(number)) => SlotStart::Fill(*number),
-                Some(Start::Value(value)) => {
-                    let loops = slot.loops.iter().filter_map(|(id, _)| counters.get(id).cloned()).collect();
-                    SlotStart::Value(*value, loops, slot.span)
-                }
+                Some(Start::Value(value)) => SlotStart::Value(*value, slot.counters.clone(), slot.span),
                 None => SlotStart::Fill(0.0),
             })
             .collect();
@@ -215,7 +235,8 @@ impl<'a> Elaborator<'a> {
                 let copies: Vec<Dim> = slot.loops.iter().map(|(_, n)| n.clone()).collect();
                 let shape = copies.iter().cloned().chain(slot.ty.shape.iter().cloned()).collect();
                 let ty = Type { shape, ..slot.ty.clone() };
-                Slot { path: slot.path.clone(), kind: slot.kind, ty, copies: copies.len() }
+                let (path, was) = (slot.path.clone(), slot.was.as_ref().map(|was| former(&slot.path, was)));
+                Slot { path, kind: slot.kind, ty, copies: slot.segments.clone(), was }
             })
             .collect();
         let guards = self
@@ -225,8 +246,6 @@ impl<'a> Elaborator<'a> {
         let guards = guards.collect();
         let spans = self.slots.iter().map(|s| (s.path.clone(), s.span)).collect();
         let frozen = self.slots.iter().filter(|s| s.frozen).map(|s| s.path.clone()).collect();
-        let renamed =
-            self.slots.iter().filter_map(|s| s.was.clone().map(|was| (was, s.path.clone()))).collect();
         let outs = outputs.iter().map(|(port, _)| port.clone()).collect();
         let function = crate::entries::finished(self.b, &outputs);
         Finished {
@@ -239,9 +258,16 @@ impl<'a> Elaborator<'a> {
             guards,
             spans,
             frozen,
-            renamed,
             regions: self.regions,
         }
+    }
+}
+
+/// The path behind `was "old"`: a name alone replaces the last one, a path stands for itself.
+fn former(path: &str, was: &str) -> String {
+    match path.rsplit_once('.') {
+        Some((front, _)) if !was.contains('.') => format!("{front}.{was}"),
+        _ => was.to_string(),
     }
 }
 

@@ -197,7 +197,13 @@ impl<'a> Elaborator<'a> {
                 if !matches!(callee.kind, E::Index { .. }) {
                     self.infer_ranges(callee, scope);
                 }
+                // Indices of a fold have no range yet: what they occur in cannot be evaluated.
+                let known = self.folding.len();
+                if let E::Index { index, .. } = &callee.kind {
+                    self.folding.extend(index.iter().filter_map(fold_name));
+                }
                 args.iter().for_each(|arg| self.infer_ranges(&arg.value, scope));
+                self.folding.truncate(known);
             }
             E::Unary { value, .. } => self.infer_ranges(value, scope),
             E::Binary { left, right, .. } => {
@@ -211,7 +217,11 @@ impl<'a> Elaborator<'a> {
     }
 
     fn infer_index(&mut self, base: &'a ast::Expr, index: &'a [ast::At], scope: &Rc<Scope<'a>>) {
-        if self.mentions_index(base, scope) {
+        let mut folded = false;
+        names_in(base, &mut |name| {
+            folded |= scope.get(name).is_none() && self.folding.contains(&name);
+        });
+        if folded || self.mentions_index(base, scope) {
             return self.infer_ranges(base, scope);
         }
         let value = self.base_value(base, scope);
@@ -403,5 +413,14 @@ pub(crate) fn used_as_index(expr: &ast::Expr, name: &str) -> bool {
                 }
         }
         _ => false,
+    }
+}
+
+/// The index that an element of a fold's subscript names.
+fn fold_name(at: &ast::At) -> Option<&str> {
+    match &at.kind {
+        ast::AtKind::Expr(ast::Expr { kind: ast::ExprKind::Name(name), .. }) => Some(&name.text),
+        ast::AtKind::Bound { name, .. } => Some(&name.text),
+        _ => None,
     }
 }

@@ -104,7 +104,6 @@ impl<'a> Elaborator<'a> {
             Some(path) => *self.stacks.entry(path.clone()).or_insert(self.loop_count),
             None => self.loop_count,
         };
-        self.counters.entry(id).or_insert_with(|| counter.clone());
         let mut before: Vec<Tensor> = Vec::new();
         for (place, name) in carried {
             match self.carried_tensor(*place, name, span) {
@@ -130,6 +129,7 @@ impl<'a> Elaborator<'a> {
             penalties: Vec::new(),
             collected: Vec::new(),
             counter: counter.clone(),
+            segment: segments(&self.frames.last().expect("a frame is open").path),
         });
         self.frames.last_mut().expect("a frame is open").loops.push(id);
         let outer_cache = std::mem::take(&mut self.base_cache);
@@ -310,17 +310,24 @@ impl<'a> Elaborator<'a> {
         self.cells.push(Val::Tensor(x));
         let cell = self.cells.len() - 1;
         let carried = [(Carried::Cell(cell), Rc::from(name))];
-        self.rolled(name, Some(path), count, &carried, span, |this, _| {
-            let loops = if shared {
-                outside
-            } else {
-                this.frames.last().map(|f| f.loops.clone()).unwrap_or_default()
-            };
-            let now = this.cells[cell].clone();
-            let next = this.apply_at(block, path, loops, vec![now.clone()], span);
-            this.cells[cell] = this.same_type(&now, next, name, span);
-        });
+        for run in self.runs(path, count, shared) {
+            let path: Rc<str> = Rc::from(format!("{path}{}", run.suffix));
+            self.rolled(name, Some(&path), &run.count, &carried, span, |this, _| {
+                let loops = this.copying_loops(shared, &outside);
+                let now = this.cells[cell].clone();
+                let next = this.apply_at(block, &path, loops, vec![now.clone()], span);
+                this.cells[cell] = this.same_type(&now, next, name, span);
+            });
+        }
         self.cells[cell].clone()
+    }
+
+    /// The loops that copy what is made here: those around, or only those around the stack.
+    fn copying_loops(&self, shared: bool, outside: &[usize]) -> Vec<usize> {
+        match shared {
+            true => outside.to_vec(),
+            false => self.frames.last().map(|f| f.loops.clone()).unwrap_or_default(),
+        }
     }
 
     fn apply_at(
@@ -383,12 +390,8 @@ impl<'a> Elaborator<'a> {
                 .collect();
             let mut carried = carried;
             carried.sort_by(|a, b| a.1.cmp(&b.1));
-            let layer = |this: &mut Self, counter: &Dim| {
-                let loops = if shared {
-                    outside
-                } else {
-                    this.frames.last().map(|f| f.loops.clone()).unwrap_or_default()
-                };
+            let layer = |this: &mut Self, counter: &Dim, path: &Rc<str>| {
+                let loops = this.copying_loops(shared, &outside);
                 let choices: Vec<Option<&'a ast::Slot>> =
                     if parts.is_empty() { vec![None] } else { parts.iter().map(|p| Some(*p)).collect() };
                 for (place, part) in choices.into_iter().enumerate() {
@@ -398,10 +401,16 @@ impl<'a> Elaborator<'a> {
             };
             match count {
                 Some(count) => {
-                    let name = path.rsplit('.').next().unwrap_or("layer").to_string();
-                    this.rolled(&name, Some(path), count, &carried, span, layer);
+                    let name = path.rsplit(['.', ']']).next().filter(|name| !name.is_empty());
+                    let name = name.unwrap_or("layer").to_string();
+                    for run in this.runs(path, count, shared) {
+                        let path: Rc<str> = Rc::from(format!("{path}{}", run.suffix));
+                        this.rolled(&name, Some(&path), &run.count, &carried, span, |this, counter| {
+                            layer(this, &(&run.first + counter), &path);
+                        });
+                    }
                 }
-                None => layer(this, &Dim::zero()),
+                None => layer(this, &Dim::zero(), path),
             }
         });
         self.given.pop();
@@ -590,4 +599,9 @@ fn unwrap_sheets<'a>(
         };
         block = next;
     }
+}
+
+/// How many names a path has.
+fn segments(path: &str) -> usize {
+    if path.is_empty() { 0 } else { nnc_ir::graph::segments(path).len() }
 }

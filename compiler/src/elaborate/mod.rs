@@ -9,6 +9,7 @@ mod bodies;
 mod builtins;
 pub(crate) mod calls;
 mod concat;
+pub(crate) mod cuts;
 mod expressions;
 mod finish;
 mod folds;
@@ -19,15 +20,19 @@ mod modules;
 mod policies;
 mod pullback;
 pub mod regions;
+mod routing;
 mod sheets;
 pub(crate) mod slots;
 mod subscripts;
+pub(crate) mod trial;
 mod types;
+mod updates;
 pub mod values;
 
 use crate::program::Program;
 use axes::Axis;
 pub use builtins::PRIMITIVES;
+pub(crate) use builtins::{is_builtin, names as builtin_names};
 pub(crate) use finish::{expression_text, select_text, slot_names, slots_of};
 use nnc_base::{Diagnostic, Span};
 use nnc_ir::graph::Port;
@@ -78,6 +83,8 @@ pub(crate) struct LoopFrame {
     pub collected: Vec<Collected>,
     /// The counter as written.
     pub counter: nnc_ir::Symbol,
+    /// The segment of a path that this loop copies: the first one made inside.
+    pub segment: usize,
 }
 
 /// A value that outlives its loop.
@@ -94,6 +101,8 @@ pub(crate) struct Frame {
     pub path: Rc<str>,
     pub loops: Vec<usize>,
     pub taken: HashMap<String, usize>,
+    /// The frame of a policy: its states are copied as its weight is.
+    pub policy: bool,
 }
 
 /// The state of one elaboration.
@@ -107,7 +116,6 @@ pub struct Elaborator<'a> {
     pub(crate) cells: Vec<Val<'a>>,
     pub(crate) loops: Vec<LoopFrame>,
     pub(crate) loop_count: usize,
-    pub(crate) counters: HashMap<usize, nnc_ir::Symbol>,
     /// While an initial value is made: the loops that copy its slot.
     pub(crate) drawn: Option<Vec<usize>>,
     /// The loop of each stack, by its path.
@@ -115,6 +123,8 @@ pub struct Elaborator<'a> {
     pub(crate) frames: Vec<Frame>,
     pub(crate) given: Vec<(Rc<str>, Val<'a>)>,
     pub(crate) index_vars: Vec<IndexVar>,
+    /// Names of the folds around what ranges are inferred from.
+    pub(crate) folding: Vec<&'a str>,
     pub(crate) base_cache: HashMap<*const nnc_grammar::syntax::Expr, Val<'a>>,
     pub(crate) ranges: Ranges,
     pub(crate) symbols: Vec<nnc_ir::Symbol>,
@@ -131,6 +141,17 @@ pub struct Elaborator<'a> {
     pub(crate) sites: i64,
     pub(crate) seed: Option<Value>,
     pub(crate) step: Option<Value>,
+    /// Micro-batches per step; above 1 random numbers and `before` follow the entry's input `draw`.
+    pub(crate) micro: i64,
+    pub(crate) draw: Option<Value>,
+    /// Where it does not hold, writes keep the old value: elements that do not train, micro-batches but the first.
+    pub(crate) writes_where: Option<Tensor>,
+    /// The weight that is being made: `init` of its policies may change its start.
+    pub(crate) making: Option<usize>,
+    /// Names of the declarations that have been applied.
+    pub(crate) used: HashSet<Span>,
+    /// Policies whose `init` has run, by path.
+    pub(crate) made_policies: HashSet<Rc<str>>,
     pub(crate) overflow: bool,
     pub(crate) work: usize,
     pub(crate) exhausted: bool,
@@ -151,12 +172,12 @@ impl<'a> Elaborator<'a> {
             cells: Vec::new(),
             loops: Vec::new(),
             loop_count: 0,
-            counters: HashMap::new(),
             drawn: None,
             stacks: HashMap::new(),
             frames: vec![Frame { path: Rc::from(""), ..Frame::default() }],
             given: Vec::new(),
             index_vars: Vec::new(),
+            folding: Vec::new(),
             base_cache: HashMap::new(),
             ranges: Ranges::new(),
             symbols: Vec::new(),
@@ -173,6 +194,12 @@ impl<'a> Elaborator<'a> {
             sites: 0,
             seed: None,
             step: None,
+            micro: 1,
+            draw: None,
+            writes_where: None,
+            making: None,
+            used: HashSet::new(),
+            made_policies: HashSet::new(),
             overflow: false,
             work: 0,
             exhausted: false,

@@ -153,6 +153,7 @@ impl<'a> Elaborator<'a> {
         args: Vec<Val<'a>>,
         span: Span,
     ) -> Option<Rc<Scope<'a>>> {
+        self.note_use(decl.name.span);
         let scope = self.root_scope(source);
         let params = decl.params.as_deref().unwrap_or_default();
         if settings.is_empty() && !params.is_empty() {
@@ -238,7 +239,7 @@ impl<'a> Elaborator<'a> {
         fine
     }
 
-    fn apply_decl(
+    pub(crate) fn apply_decl(
         &mut self,
         decl: &'a ast::Decl,
         source: usize,

@@ -1,15 +1,16 @@
-//! Policies: what a weight looks like to the model (`view`, `grad`), and how it changes (`step`, `after`).
+//! Policies on a weight: their scope, their slots, and what the weight looks like to the model (`view`, `grad`,
+//! `export`, `init`).
 
 use super::Elaborator;
+use super::Frame;
 use super::bodies::writes_of;
 use super::modules::snake;
-use super::slots::OnWeight;
+use super::slots::{OnWeight, Start};
 use super::values::{Binding, Scope, Tensor, Val};
-use super::{Frame, LoopFrame};
 use nnc_base::Diagnostic;
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::SlotKind;
-use nnc_ir::{DType, Dim, Symbol, Value, ops};
+use nnc_ir::ops;
 use std::rc::Rc;
 
 /// Entries with a fixed meaning; any other name is an event.
@@ -29,6 +30,10 @@ impl<'a> Elaborator<'a> {
     }
 
     fn view(&mut self, slot: usize, place: usize, policy: &OnWeight<'a>, w: Tensor) -> Val<'a> {
+        // Outside training the model sees what would be exported.
+        if let Some(export) = entry(policy.decl, "export").filter(|_| !self.mode.training) {
+            return self.exported(slot, place, policy, export, w);
+        }
         let Some(view) = entry(policy.decl, "view") else { return Val::Tensor(w) };
         let grad = entry(policy.decl, "grad");
         let Some(grad) = grad else {
@@ -60,6 +65,25 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    fn exported(
+        &mut self,
+        slot: usize,
+        place: usize,
+        policy: &OnWeight<'a>,
+        export: &'a ast::Entry,
+        w: Tensor,
+    ) -> Val<'a> {
+        let draws = self.sites;
+        let value = self.policy_body(slot, place, policy, export, w, &[]);
+        if self.sites != draws {
+            let message = "`export` is random";
+            return self.fail(
+                Diagnostic::error("rate::export", export.name.span, message).help("use the mean instead"),
+            );
+        }
+        value.map_or(Val::Unknown, Val::Tensor)
+    }
+
     fn policy_body(
         &mut self,
         slot: usize,
@@ -78,27 +102,56 @@ impl<'a> Elaborator<'a> {
         }
     }
 
+    /// Makes the slots of a new weight's policies and runs `init` and `before`, in this order.
+    pub(crate) fn make_policies(&mut self, slot: usize) {
+        let outer = self.making.replace(slot);
+        for (place, policy) in self.slots[slot].policies.clone().iter().enumerate() {
+            let w = self.raw_slot(slot);
+            if self.enter_policy(slot, place, policy, Val::Tensor(w)).is_some() {
+                self.leave_policy();
+            }
+        }
+        self.making = outer;
+        self.run_before(slot);
+        self.run_penalties(slot);
+    }
+
+    /// Where the slots of a policy live: `up.w.ema`, a second of its name `up.w.ema_2`.
+    fn policy_path(&self, slot: usize, place: usize, policy: &OnWeight<'a>) -> Rc<str> {
+        let name = snake(&policy.decl.name.text);
+        let policies = &self.slots[slot].policies;
+        let before = &policies[..place.min(policies.len())];
+        let twins = before.iter().filter(|p| p.decl.name.text == policy.decl.name.text).count();
+        let name = if twins > 0 { format!("{name}_{}", twins + 1) } else { name };
+        super::modules::join(&self.slots[slot].path, &name)
+    }
+
     /// The scope of a policy on one weight: its settings, the weight, its slots and named values.
-    fn enter_policy(
+    pub(crate) fn enter_policy(
         &mut self,
         slot: usize,
         place: usize,
         policy: &OnWeight<'a>,
         w: Val<'a>,
     ) -> Option<Rc<Scope<'a>>> {
-        let mut name = snake(&policy.decl.name.text);
-        let twins = self.slots[slot].policies[..place.min(self.slots[slot].policies.len())]
-            .iter()
-            .filter(|p| p.decl.name.text == policy.decl.name.text)
-            .count();
-        if twins > 0 {
-            name = format!("{name}_{}", twins + 1);
+        if let Some(ast::Subject::One { pattern: Some(pattern), .. }) = &policy.decl.subject {
+            let (name, path) = (&policy.decl.name.text, &self.slots[slot].path);
+            let message = format!("`{name}` stores `{path}` on a mask; sparse storage is not built yet");
+            self.report(
+                Diagnostic::error("support::sparse", policy.span, message)
+                    .label(pattern.span, "a stored pattern is asked for here")
+                    .help("keep the mask in a `state` and multiply by it in `view`"),
+            );
+            return None;
         }
-        let path = super::modules::join(&self.slots[slot].path, &name);
+        let path = self.policy_path(slot, place, policy);
         let loops: Vec<usize> = self.slots[slot].loops.iter().map(|(id, _)| *id).collect();
-        self.frames.push(Frame { path, loops, ..Frame::default() });
+        let given = self.given.len();
+        self.give_siblings(slot, place, policy);
+        self.frames.push(Frame { path: path.clone(), loops, policy: true, ..Frame::default() });
         self.depth += 1;
         let entered = self.enter_decl(policy.decl, policy.source, &policy.args, vec![w], policy.span);
+        self.given.truncate(given);
         let Some(scope) = entered else {
             self.leave_policy();
             return None;
@@ -109,18 +162,104 @@ impl<'a> Elaborator<'a> {
                 ast::StmtKind::Slot(declared) if declared.kind == ast::SlotKind::State => {
                     self.slot(declared, SlotKind::State, &inner);
                 }
-                ast::StmtKind::Slot(_) | ast::StmtKind::Let(_) | ast::StmtKind::Penalty(_) => {
+                ast::StmtKind::Slot(_) | ast::StmtKind::Let(_) => {
                     self.statements(std::slice::from_ref(stmt), &inner);
-                }
-                ast::StmtKind::Entry(entry) if entry.name.text == "init" => {
-                    let message = "masks that a policy draws at the start need stored patterns, which are not built yet";
-                    self.report(Diagnostic::error("support::sparse", entry.name.span, message));
                 }
                 ast::StmtKind::Entry(entry) => self.check_entry(policy.decl, entry),
                 _ => {}
             }
         }
+        if let Some(init) = entry(policy.decl, "init").filter(|_| self.made_policies.insert(path)) {
+            self.run_init(slot, policy, init, &inner);
+        }
         Some(inner)
+    }
+
+    /// What a policy asks for by `given`: slots of the other policies on its weight.
+    fn give_siblings(&mut self, slot: usize, place: usize, policy: &OnWeight<'a>) {
+        let policies = self.slots[slot].policies.clone();
+        for field in &policy.decl.given {
+            if field.name.text == "pattern" {
+                let (name, path) = (&policy.decl.name.text, &self.slots[slot].path);
+                let message =
+                    format!("`{name}` asks for the pattern of `{path}`; masks by pattern are not built yet");
+                self.report(
+                    Diagnostic::error("support::sparse", policy.span, message)
+                        .label(field.span, "asked for here")
+                        .help("compute the mask in the policy itself, from `w`"),
+                );
+                self.given.push((Rc::from("pattern"), Val::Unknown));
+                continue;
+            }
+            let mut found: Vec<(String, usize)> = Vec::new();
+            for (other, sibling) in policies.iter().enumerate().filter(|(other, _)| *other != place) {
+                let key = format!("{}.{}", self.policy_path(slot, other, sibling), field.name.text);
+                found.extend(self.by_path.get(&key).map(|at| (sibling.decl.name.text.clone(), *at)));
+            }
+            if let [(first, _), (second, _), ..] = found.as_slice() {
+                let message = format!("`{}` comes from `{first}` and from `{second}`", field.name.text);
+                self.report(
+                    Diagnostic::error("given::many", policy.span, message)
+                        .label(field.span, "asked for here")
+                        .help("rename one of the two"),
+                );
+            }
+            if let Some((_, at)) = found.first() {
+                let value = self.read_slot(*at);
+                self.given.push((Rc::from(field.name.text.as_str()), value));
+            }
+        }
+    }
+
+    /// `init { m := .. }`: first values of a policy's states, or of the weight itself.
+    fn run_init(&mut self, slot: usize, policy: &OnWeight<'a>, init: &'a ast::Entry, scope: &Rc<Scope<'a>>) {
+        let ast::Code::Body(body) = &init.code else {
+            let message = "`init` writes first values: `init { m := .. }`";
+            return self.report(Diagnostic::error("role::entry", init.name.span, message));
+        };
+        let inner = Scope::inside(scope);
+        let mut places: Vec<(usize, usize, Val<'a>)> = Vec::new();
+        let states = policy.decl.body.stmts.iter().filter_map(|stmt| match &stmt.kind {
+            ast::StmtKind::Slot(slot) if slot.kind == ast::SlotKind::State => Some(slot.name.text.clone()),
+            _ => None,
+        });
+        let mut names: Vec<(String, usize)> = Vec::new();
+        for name in states {
+            if let Some(Binding::Slot(at)) = scope.get(&name) {
+                names.push((name, at));
+            }
+        }
+        // A weight that exists already, such as one an optimizer comes to, keeps its start.
+        if self.making == Some(slot) {
+            names.push((subject_name(policy.decl), slot));
+        }
+        for (name, at) in names {
+            let start = self.start_tensor(at);
+            self.cells.push(start.clone());
+            inner.bind(&name, Binding::Cell(self.cells.len() - 1));
+            places.push((at, self.cells.len() - 1, start));
+        }
+        self.isolated(|this| this.statements(&body.stmts, &inner));
+        for (at, cell, start) in places {
+            let now = self.cells[cell].clone();
+            let same = matches!((&start, &now), (Val::Tensor(a), Val::Tensor(b)) if a.value == b.value);
+            if !same {
+                let (ty, axes) = (self.slots[at].ty.clone(), self.slots[at].axes.clone());
+                let start = self.start_value(now, &ty, &axes, init.name.span);
+                self.slots[at].start = start.or(self.slots[at].start.take());
+            }
+        }
+    }
+
+    /// The first value of a slot, as one copy.
+    fn start_tensor(&mut self, slot: usize) -> Val<'a> {
+        let (ty, axes) = (self.slots[slot].ty.clone(), self.slots[slot].axes.clone());
+        let value = match self.slots[slot].start {
+            Some(Start::Value(value)) => value,
+            Some(Start::Fill(number)) => self.b.fill(number, ty),
+            None => self.b.fill(0.0, ty),
+        };
+        Val::Tensor(Tensor { value, axes, bound: None })
     }
 
     fn check_entry(&mut self, decl: &'a ast::Decl, entry: &'a ast::Entry) {
@@ -152,12 +291,17 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn leave_policy(&mut self) {
+    pub(crate) fn leave_policy(&mut self) {
         self.frames.pop();
         self.depth -= 1;
     }
 
-    fn entry_value(&mut self, entry: &'a ast::Entry, scope: &Rc<Scope<'a>>, args: &[Val<'a>]) -> Val<'a> {
+    pub(crate) fn entry_value(
+        &mut self,
+        entry: &'a ast::Entry,
+        scope: &Rc<Scope<'a>>,
+        args: &[Val<'a>],
+    ) -> Val<'a> {
         let inner = Scope::inside(scope);
         if let ast::EntryHead::Params(params) = &entry.head {
             if params.len() > args.len() {
@@ -178,100 +322,6 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn has_entry(&self, slot: usize, name: &str) -> bool {
         self.slots[slot].policies.iter().any(|p| entry(p.decl, name).is_some())
     }
-
-    /// One weight's update from its gradient: `step`, then every `after`. Runs inside the weight's loops.
-    pub(crate) fn update(&mut self, slot: usize, gradient: Value, t: Value) {
-        let loops = self.slots[slot].loops.clone();
-        self.update_level(slot, gradient, t, &loops);
-    }
-
-    fn update_level(&mut self, slot: usize, gradient: Value, t: Value, loops: &[(usize, Dim)]) {
-        let Some(((id, count), inner)) = loops.split_first() else {
-            return self.update_one(slot, gradient, t);
-        };
-        self.loop_count += 1;
-        let counter = Symbol::new(&format!("copy.{}", self.loop_count));
-        self.ranges.counter(&counter, count);
-        self.b.open();
-        let depth = self.b.depth();
-        let mut ty = self.ty(gradient).clone();
-        ty.shape.remove(0);
-        self.loops.push(LoopFrame {
-            id: *id,
-            count: count.clone(),
-            depth,
-            slices: Vec::new(),
-            penalties: Vec::new(),
-            collected: Vec::new(),
-            counter: counter.clone(),
-        });
-        let slice = self.b.param(ty);
-        self.update_level(slot, slice, t, inner);
-        let frame = self.loops.pop().expect("the loop was opened");
-        let (sliced, written) = self.close_slices(&frame);
-        let results: Vec<Value> = written.iter().map(|(_, _, value)| *value).collect();
-        let block = self.b.close(results);
-        let mut operands = vec![gradient];
-        operands.extend(&sliced);
-        let op =
-            ops::Loop { counter, count: count.clone(), reverse: false, carried: 0, sliced: operands.len() };
-        match self.b.try_apply_blocks(op.into(), &operands, vec![block]) {
-            Ok(values) => {
-                for ((slot, level, _), value) in written.iter().zip(values) {
-                    self.slots[*slot].values[*level] = Some(value);
-                }
-            }
-            Err(error) => {
-                let span = self.slots[slot].span;
-                self.report(Diagnostic::error(
-                    "type::operation",
-                    span,
-                    format!("the update {}", error.message),
-                ));
-            }
-        }
-    }
-
-    fn update_one(&mut self, slot: usize, gradient: Value, t: Value) {
-        let policies = self.slots[slot].policies.clone();
-        let axes = self.slots[slot].axes.clone();
-        let g = Val::Tensor(Tensor { value: gradient, axes, bound: None });
-        let t = Val::Tensor(Tensor { value: t, axes: Vec::new(), bound: None });
-        for name in ["step", "after"] {
-            for (place, policy) in policies.iter().enumerate() {
-                let Some(code) = entry(policy.decl, name) else { continue };
-                let w = self.raw_slot(slot);
-                let old = Val::Tensor(w);
-                let Some(scope) = self.enter_policy(slot, place, policy, old.clone()) else { return };
-                let subject = match &policy.decl.subject {
-                    Some(ast::Subject::One { name, .. }) => name.text.clone(),
-                    _ => "w".into(),
-                };
-                // `w := ..` in `after` changes the weight itself.
-                self.cells.push(old.clone());
-                let cell = self.cells.len() - 1;
-                scope.bind(&subject, Binding::Cell(cell));
-                let value = self.entry_value(code, &scope, &[g.clone(), t.clone()]);
-                self.leave_policy();
-                let new = if name == "step" { value } else { self.cells[cell].clone() };
-                if let Val::Tensor(tensor) = self.same_type(&old, new, name, policy.span) {
-                    let level = self.slots[slot].values.len() - 1;
-                    let dtype = self.slots[slot].ty.dtype;
-                    let value: Value = self.b.cast(tensor.value, dtype);
-                    if self.slots[slot].values[level] != Some(value) {
-                        self.slots[slot].written = true;
-                    }
-                    self.slots[slot].values[level] = Some(value);
-                }
-            }
-        }
-    }
-
-    /// `export` of a weight's policies, for evaluation after training.
-    pub(crate) fn float_weight(&self, slot: usize) -> bool {
-        let state = &self.slots[slot];
-        state.kind == SlotKind::Weight && state.ty.dtype.is_float() && state.ty.dtype != DType::Bool
-    }
 }
 
 /// An entry of a policy.
@@ -280,4 +330,12 @@ pub(crate) fn entry<'a>(decl: &'a ast::Decl, name: &str) -> Option<&'a ast::Entr
         ast::StmtKind::Entry(entry) if entry.name.text == name => Some(entry),
         _ => None,
     })
+}
+
+/// The name a policy gives the weight it is on.
+pub(crate) fn subject_name(decl: &ast::Decl) -> String {
+    match &decl.subject {
+        Some(ast::Subject::One { name, .. }) => name.text.clone(),
+        _ => "w".into(),
+    }
 }

@@ -147,47 +147,52 @@ impl<'a> Elaborator<'a> {
             return false;
         }
         for seg in &select.segs {
-            if let ast::SegKind::Name { name, range: Some(_) } = &seg.kind
-                && !path.contains('[')
+            if let ast::SegKind::Name { name, range: Some(range) } = &seg.kind
+                && super::cuts::literal(range).is_none()
             {
-                let message = format!(
-                    "`{}[..]` selects some layers of a rolled stack; such cuts are not built yet",
-                    name.text
+                let message = format!("the copies of `{}` are a number or a range of numbers", name.text);
+                self.report(
+                    Diagnostic::error("dim::static", range.span, message)
+                        .help(format!("write `{0}[3]` or `{0}[0..4]`", name.text)),
                 );
-                self.report(Diagnostic::error("support::cut", seg.span, message).help("use two stacks"));
                 return false;
             }
         }
-        let segments: Vec<&str> = path.split('.').collect();
-        matches(&select.segs, &segments)
+        matches(&select.segs, &nnc_ir::graph::segments(path), true)
     }
 }
 
 /// The part of `path` below `prefix`.
-fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+pub(crate) fn below<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
     if prefix.is_empty() {
         return Some(path);
     }
     path.strip_prefix(prefix)?.strip_prefix('.')
 }
 
+/// Whether the names of segments match, whichever copies are meant.
+pub(crate) fn matches_names(select: &[ast::Seg], path: &[&str]) -> bool {
+    matches(select, path, false)
+}
+
 /// Whether segments match: `**` any number, `*` one, a name itself or one of its copies.
-fn matches(select: &[ast::Seg], path: &[&str]) -> bool {
+fn matches(select: &[ast::Seg], path: &[&str], copies: bool) -> bool {
     match (select.split_first(), path.split_first()) {
         (None, None) => true,
         (Some((seg, rest)), _) if matches!(seg.kind, ast::SegKind::Many) => {
-            (0..=path.len()).any(|skip| matches(rest, &path[skip..]))
+            (0..=path.len()).any(|skip| matches(rest, &path[skip..], copies))
         }
         (Some((seg, rest)), Some((first, others))) => {
             let fits = match &seg.kind {
                 ast::SegKind::Any => true,
-                ast::SegKind::Name { name, .. } => {
+                ast::SegKind::Name { name, range } => {
                     let base = first.split('[').next().unwrap_or(first);
-                    base == name.text || *first == name.text
+                    let among = range.as_ref().is_none_or(|range| super::cuts::among(first, range));
+                    (base == name.text || *first == name.text) && (among || !copies)
                 }
                 ast::SegKind::Many => unreachable!("handled above"),
             };
-            fits && matches(rest, others)
+            fits && matches(rest, others, copies)
         }
         _ => false,
     }

@@ -7,7 +7,7 @@ use super::values::{Scope, Tensor, Val};
 use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::{Port, SlotKind};
-use nnc_ir::{DType, Dim, Pattern, Type, Value};
+use nnc_ir::{DType, Dim, Pattern, Symbol, Type, Value};
 use std::rc::Rc;
 
 /// How a slot begins.
@@ -39,6 +39,10 @@ pub struct SlotState<'a> {
     pub(crate) bound: Option<Dim>,
     /// Rolled loops it is copied by: number and count.
     pub(crate) loops: Vec<(usize, Dim)>,
+    /// Counters of these loops where the slot was made: its start is computed there.
+    pub(crate) counters: Vec<Symbol>,
+    /// The segment of the path that each of these loops copies.
+    pub(crate) segments: Vec<usize>,
     /// Current values: at the entry, then inside each of its loops.
     pub(crate) values: Vec<Option<Value>>,
     pub(crate) written: bool,
@@ -61,6 +65,7 @@ impl<'a> Elaborator<'a> {
             format!("{}.{}", frame.path, slot.name.text)
         };
         let loops: Vec<usize> = match kind {
+            _ if frame.policy => frame.loops,
             SlotKind::Weight => frame.loops,
             _ => self.loops.iter().map(|l| l.id).collect(),
         };
@@ -95,6 +100,7 @@ impl<'a> Elaborator<'a> {
         self.slots[place].was = slot.was.as_ref().map(|t| t.text.clone());
         if kind == SlotKind::Weight {
             self.apply_sheets(place);
+            self.make_policies(place);
         }
         if kind == SlotKind::Cache && !matches!(self.slots[place].start, Some(Start::Fill(x)) if x == 0.0) {
             let message = format!("cache `{path}` starts with something else than 0");
@@ -119,10 +125,10 @@ impl<'a> Elaborator<'a> {
         loops: &[usize],
         span: Span,
     ) -> usize {
-        let counts = loops
-            .iter()
-            .filter_map(|id| self.loops.iter().find(|l| l.id == *id).map(|l| (*id, l.count.clone())))
-            .collect::<Vec<_>>();
+        let frames: Vec<_> = loops.iter().filter_map(|id| self.loops.iter().find(|l| l.id == *id)).collect();
+        let counts: Vec<(usize, Dim)> = frames.iter().map(|l| (l.id, l.count.clone())).collect();
+        let counters = frames.iter().map(|l| l.counter.clone()).collect();
+        let segments = frames.iter().map(|l| l.segment).collect();
         let place = self.slots.len();
         self.slots.push(SlotState {
             path: path.to_string(),
@@ -132,6 +138,8 @@ impl<'a> Elaborator<'a> {
             bound,
             values: vec![None; counts.len() + 1],
             loops: counts,
+            counters,
+            segments,
             written: false,
             start: None,
             span,
@@ -301,7 +309,13 @@ impl<'a> Elaborator<'a> {
         let Some(tensor) = self.lift(&value, Some(ty.dtype), span) else { return };
         let live = tensor.axes.iter().find_map(|a| a.live);
         let Some(spread) = self.spread(&tensor, &axes, span) else { return };
-        let value = self.b.cast(spread, ty.dtype);
+        let mut value = self.b.cast(spread, ty.dtype);
+        if let Some(allowed) = self.writes_where.clone()
+            && (allowed.axes.is_empty() || self.ty(allowed.value).shape == ty.shape)
+        {
+            let old = self.raw_slot(slot);
+            value = self.kept_where(&allowed, value, old.value);
+        }
         let level = self.level(slot);
         self.slots[slot].values[level] = Some(value);
         self.slots[slot].written = true;

@@ -74,11 +74,7 @@ impl<'a> Elaborator<'a> {
                 )),
             },
             Val::Unknown => Val::Unknown,
-            Val::Tensor(_) => self.fail(Diagnostic::error(
-                "support::routing",
-                span,
-                "picking members of a list by data is not built yet",
-            )),
+            Val::Tensor(pick) => self.picked(list, pick, span),
             other => {
                 let message = format!("a position is an integer, not {}", other.describe());
                 self.fail(Diagnostic::error("type::value", span, message))

@@ -97,6 +97,13 @@ pub enum Func<'a> {
     },
     /// `f |> g` of functions.
     Chain(Vec<Val<'a>>),
+    /// `experts[pick]`: the member that data pick.
+    Picked {
+        /// Blocks or functions that give one type.
+        members: Rc<Vec<Val<'a>>>,
+        /// Positions below their number.
+        pick: Tensor,
+    },
 }
 
 /// How to make a module.

@@ -15,6 +15,7 @@ mod prune;
 mod simplify;
 mod sink;
 mod vectorize;
+mod widen;
 
 pub use cse::CSE;
 pub use dead_code::DEAD_CODE;
@@ -25,6 +26,7 @@ pub use prune::PRUNE_INPUTS;
 pub use simplify::{SIMPLIFY, rules};
 pub use sink::SINK_VIEWS;
 pub use vectorize::VECTORIZE_LOOPS;
+pub use widen::WIDEN_FOLDS;
 
 use nnc_base::Diagnostic;
 use nnc_ir::graph::{Block, Function, Module};
@@ -47,6 +49,7 @@ pub struct Pass {
 /// The passes of a build, in order. Gradients are taken before.
 pub const PIPELINE: &[Pass] = &[
     FORGET_GRADIENTS,
+    WIDEN_FOLDS,
     DEAD_CODE,
     SIMPLIFY,
     NARROW_LOOPS,

@@ -43,7 +43,7 @@ pub fn module(function: Function, sizes: Vec<Size>) -> Module {
 
 /// A slot of state.
 pub fn slot(path: &str, ty: Type) -> Slot {
-    Slot { path: path.into(), kind: SlotKind::State, ty, copies: 0 }
+    Slot { path: path.into(), kind: SlotKind::State, ty, copies: Vec::new(), was: None }
 }
 
 /// Builds a function from parameter types.

@@ -41,7 +41,9 @@ fn slot(reader: &mut Reader) -> Result<Slot, ParseError> {
     reader.expect(":")?;
     let ty = Type::read(reader)?;
     reader.expect_word("copies")?;
-    Ok(Slot { path, kind, ty, copies: reader.number()? })
+    let copies = reader.list("[", "]", Reader::number)?;
+    let was = if reader.accept_word("was") { Some(reader.text()?) } else { None };
+    Ok(Slot { path, kind, ty, copies, was })
 }
 
 fn entry(reader: &mut Reader) -> Result<Entry, ParseError> {

@@ -34,7 +34,8 @@ fn print_size(size: &Size, out: &mut String) {
 
 fn print_slot(slot: &Slot, out: &mut String) {
     let (kind, path) = (slot.kind.name(), quote(&slot.path));
-    *out += &format!("slot {kind} {path}: {} copies {}\n", slot.ty, slot.copies);
+    let was = slot.was.as_ref().map(|was| format!(" was {}", quote(was))).unwrap_or_default();
+    *out += &format!("slot {kind} {path}: {} copies {:?}{was}\n", slot.ty, slot.copies);
 }
 
 fn print_entry(entry: &Entry, out: &mut String) {

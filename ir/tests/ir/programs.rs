@@ -63,12 +63,18 @@ pub fn rich_module() -> Module {
     let looped = repeat(&mut b, x, stack, &three);
     let ruled = ruled(&mut b, looped[0]);
     let function = b.finish(vec![ruled, looped[1], x]);
-    let weight = |path: &str, ty, copies| Slot { path: path.into(), kind: SlotKind::Weight, ty, copies };
+    let weight = |path: &str, ty, copies| Slot {
+        path: path.into(),
+        kind: SlotKind::Weight,
+        ty,
+        copies,
+        was: Some("old.w".into()),
+    };
     Module {
         sizes: vec![size("N", 1, Some(64))],
         slots: vec![
-            weight("start", f32s(std::slice::from_ref(&n)), 0),
-            weight("layer.w", Type { pattern: nnc_ir::Pattern::Any, ..f32s(&[three, n]) }, 1),
+            weight("start", f32s(std::slice::from_ref(&n)), vec![]),
+            weight("layer.w", Type { pattern: nnc_ir::Pattern::Any, ..f32s(&[three, n]) }, vec![0]),
         ],
         entries: vec![Entry {
             name: "step".into(),

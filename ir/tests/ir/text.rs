@@ -51,7 +51,8 @@ fn patterns_and_size_expressions_come_back() {
         path: format!("{pattern:?}\n\\"),
         kind: SlotKind::Cache,
         ty: Type { pattern, ..Type::new(DType::Bf16, odd.to_vec()) },
-        copies: 2,
+        copies: vec![0, 0],
+        was: None,
     };
     let module = Module { slots: patterns.into_iter().map(slot).collect(), ..Module::default() };
     assert_eq!(round_trip(&module), module);

@@ -157,6 +157,7 @@ fn values(arguments: &Build, whole: &Module, plan: &Plan) -> Result<Values, Exit
         metadata.extend(facts.map(|facts| (weights::FACTS.to_string(), facts)));
     }
     let mut values = model.weights().map_err(refuse)?;
-    values.retain(|(path, _)| needed(path));
+    let stored: Vec<String> = plan.slots.iter().flat_map(weights::keys::keys).collect();
+    values.retain(|(key, _)| stored.contains(key));
     Ok((values, metadata))
 }

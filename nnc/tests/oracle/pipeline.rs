@@ -64,7 +64,12 @@ pub fn check(folder: &Path, fixture: &Fixture, run: &Run, comparison: &mut Compa
 fn build(folder: &Path, fixture: &Fixture, run: &Run) -> Result<Built, String> {
     let path = folder.join(format!("{}.nn", fixture.slug));
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let overrides = Overrides { params: run.params(fixture)?, steps: None, model: Some(run.model.clone()) };
+    let overrides = Overrides {
+        params: run.params(fixture)?,
+        steps: None,
+        model: Some(run.model.clone()),
+        ..Overrides::default()
+    };
     let world = Beside(folder);
     let program = program::load(&format!("{}.nn", fixture.slug), &text, &world);
     entries::build(&program, &overrides, &world).map_err(|found| {

@@ -1,6 +1,6 @@
 //! What can be called with what: the part of a plan that callers see, in their words.
 
-use nnc_ir::graph::{Port, SlotKind};
+use nnc_ir::graph::Port;
 use nnc_ir::plan::{EntryPlan, PlaceId, Plan};
 use serde::{Deserialize, Serialize};
 
@@ -132,12 +132,5 @@ impl EntryFacts {
 impl std::fmt::Display for TensorFacts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}[{}]", self.dtype, self.shape.join(", "))
-    }
-}
-
-impl SlotFacts {
-    /// Whether an artifact holds its elements: caches begin empty with every session.
-    pub fn is_stored(&self) -> bool {
-        self.kind != SlotKind::Cache.name()
     }
 }

@@ -8,6 +8,8 @@ use crate::file::error::FileError;
 use crate::file::tensors::{TensorView, pieces};
 use crate::file::write_atomic;
 use crate::tensor::HostTensor;
+use crate::weights::keys;
+use nnc_ir::graph::SlotKind;
 use nnc_ir::plan::{Plan, verify};
 use nnc_kernels::CpuLevel;
 use std::borrow::Cow;
@@ -30,7 +32,7 @@ pub struct Contents<'a> {
     pub graph: &'a str,
     /// Machine code of every kernel in the plan's order, for each level.
     pub code: &'a [(CpuLevel, Vec<Vec<u8>>)],
-    /// Every weight and state of the plan, by path.
+    /// Every weight and state of the plan, by key.
     pub weights: &'a [(String, HostTensor)],
     /// Texts that go with the weights.
     pub metadata: &'a BTreeMap<String, String>,
@@ -87,9 +89,10 @@ fn check(contents: &Contents) -> Result<(), String> {
             level.name()
         ));
     }
-    for slot in Interface::of(contents.plan).slots.iter().filter(|slot| slot.is_stored()) {
-        if !contents.weights.iter().any(|(path, _)| *path == slot.path) {
-            return Err(format!("`{}` has no value", slot.path));
+    let stored = contents.plan.slots.iter().filter(|slot| slot.kind != SlotKind::Cache);
+    for key in stored.flat_map(keys::keys) {
+        if !contents.weights.iter().any(|(known, _)| *known == key) {
+            return Err(format!("`{key}` has no value"));
         }
     }
     Ok(())

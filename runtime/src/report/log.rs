@@ -4,6 +4,7 @@
 use super::ReportError;
 use crate::file::atomic::write_bytes;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -28,9 +29,34 @@ pub struct Record {
     /// Most memory resident so far.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub peak_bytes: Option<u64>,
+    /// Penalties, `grad_norm`, and further metrics as `val_<name>`.
+    #[serde(flatten)]
+    pub more: BTreeMap<String, f64>,
 }
 
 impl Record {
+    /// Adds an evaluation: `loss` and metrics.
+    pub fn evaluated(&mut self, found: &BTreeMap<String, f64>) {
+        for (name, value) in found {
+            match name.as_str() {
+                "loss" => self.val_loss = Some(*value),
+                "accuracy" => self.val_accuracy = Some(*value),
+                name => drop(self.more.insert(format!("val_{name}"), *value)),
+            }
+        }
+    }
+
+    /// The record for people.
+    pub fn to_text(&self) -> String {
+        let mut text = format!("step {}  loss {:.4}", self.step, self.loss.unwrap_or(f64::NAN));
+        let known = [("val_loss", self.val_loss), ("val_accuracy", self.val_accuracy)];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        for (name, value) in known.chain(self.more.iter().map(|(name, value)| (name.as_str(), *value))) {
+            text += &format!("  {name} {value:.4}");
+        }
+        text
+    }
+
     /// The record as one line without its end.
     pub fn to_line(&self) -> String {
         serde_json::to_string(self).expect("a record of numbers has JSON")
@@ -58,9 +84,12 @@ impl Log {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(ReportError::unreadable(path, &error)),
         };
-        let records = text.lines().filter_map(|line| serde_json::from_str::<Record>(line).ok());
-        let kept: Vec<Record> = records.filter(|record| record.step <= step).collect();
-        let lines: String = kept.iter().map(|record| record.to_line() + "\n").collect();
+        let records =
+            text.lines().filter_map(|line| Some((line, serde_json::from_str::<Record>(line).ok()?)));
+        // Kept lines stay as they are, digit by digit.
+        let (lines, kept): (Vec<&str>, Vec<Record>) =
+            records.filter(|(_, record)| record.step <= step).unzip();
+        let lines: String = lines.into_iter().map(|line| format!("{line}\n")).collect();
         write_bytes(path, lines.as_bytes())?;
         Ok((Log::append_to(path)?, kept))
     }

@@ -1,12 +1,14 @@
 //! The values of slots: from files into a session and back.
 
+pub mod keys;
+
 use crate::call::RunError;
 use crate::checkpoint::{Checkpoint, TensorFile, TensorView, latest};
 use crate::data::Facts;
 use crate::tensor::HostTensor;
 use nnc_ir::graph::{Slot, SlotKind};
 use nnc_ir::session::{Device, Session};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The file of weights that a finished run leaves in its folder.
@@ -51,58 +53,37 @@ pub enum Need {
     Weights,
 }
 
-/// Sets slots from the tensors of their paths. Returns the paths of states that were not there.
+/// Sets slots from the tensors of their keys. Returns the paths of states that were not there.
 pub fn load<'t, D: Device>(
     session: &mut Session<D>,
     slots: &[Slot],
     tensors: impl Iterator<Item = (&'t str, TensorView<'t>)>,
     need: Need,
 ) -> Result<BTreeSet<String>, RunError> {
-    let found: BTreeMap<&str, TensorView> = tensors.collect();
+    let file: keys::Tensors = tensors.collect();
+    let needs =
+        |slot: &Slot| slot.kind == SlotKind::Weight || (need == Need::All && slot.kind == SlotKind::State);
+    let needed = (0..slots.len()).filter(|place| needs(&slots[*place])).collect();
+    keys::demand(slots, &needed, &file)?;
     let mut absent = BTreeSet::new();
     for (place, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind != SlotKind::Cache) {
-        match found.get(slot.path.as_str()) {
-            Some(view) => {
-                let tensor = checked(slot, view)?;
-                let set = session.set_slot(place, tensor.bytes());
+        match keys::join(slot, &file) {
+            Some(bytes) => {
+                let set = session.set_slot(place, &bytes);
                 set.map_err(|error| RunError::new("weights::shape", error.to_string()))?;
             }
-            None if slot.kind == SlotKind::Weight || need == Need::All => {
-                let message = format!("the file has no `{}`", slot.path);
-                let help = "are these the weights of this model, with the same `--param` settings?";
-                return Err(RunError::new("weights::missing", message).help(help));
-            }
-            None => {
-                absent.insert(slot.path.clone());
-            }
+            None => drop(absent.insert(slot.path.clone())),
         }
     }
     Ok(absent)
 }
 
-/// The tensor in memory, if it has the type of the slot.
-fn checked(slot: &Slot, view: &TensorView) -> Result<HostTensor, RunError> {
-    let own: Vec<i64> = slot.ty.shape.iter().map(|dim| dim.as_constant().unwrap_or(-1)).collect();
-    let shape: Vec<i64> = view.shape.iter().map(|size| *size as i64).collect();
-    let tensor = view.to_host().filter(|tensor| tensor.dtype() == slot.ty.dtype && shape == own);
-    tensor.ok_or_else(|| {
-        let kind = view.file_type.name().to_lowercase();
-        let message = format!("`{}` is {kind}{shape:?} in the file, {} here", slot.path, slot.ty);
-        RunError::new("weights::shape", message)
-            .help("build with the settings of the run: `--param name=value`")
-    })
-}
-
-/// The value of a slot of fixed size.
-pub fn value<D: Device>(
+/// The tensors of a slot of fixed size, one per copy, with their keys.
+pub fn values<D: Device>(
     session: &mut Session<D>,
     slots: &[Slot],
     place: usize,
-) -> Result<HostTensor, RunError> {
-    let slot = &slots[place];
-    let size = |dim: &nnc_ir::Dim| dim.as_constant().and_then(|size| usize::try_from(size).ok());
-    let shape: Option<Vec<usize>> = slot.ty.shape.iter().map(size).collect();
+) -> Result<Vec<(String, HostTensor)>, RunError> {
     let bytes = session.get_slot(place).map_err(|error| RunError::new("weights::read", error.to_string()))?;
-    let tensor = shape.and_then(|shape| HostTensor::from_bytes(slot.ty.dtype, shape, &bytes));
-    tensor.ok_or_else(|| RunError::new("weights::read", format!("`{}` has no fixed size", slot.path)))
+    keys::split(&slots[place], &bytes)
 }
