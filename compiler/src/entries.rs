@@ -150,7 +150,7 @@ impl<'p> Task<'p> {
             return;
         }
         let models = program.declarations().any(|(_, decl)| decl.kind == ast::DeclKind::Model);
-        let declares = !program.sources[0].syntax.items.is_empty();
+        let declares = program.functions().next().is_some() || program.declarations().next().is_some();
         if self.overrides.module && declares && train.is_none() && !models {
             return;
         }

@@ -47,7 +47,6 @@ const LONG: &[&str] = &[
     "ir/src/ops/mod.rs",
     "kernels/src/team.rs",
     "runtime/src/file/tensors.rs",
-    "runtime/src/trainer.rs",
 ];
 
 /// Files beside the operations that hold none.
