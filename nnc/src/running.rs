@@ -271,7 +271,7 @@ fn generate_on<D: Device>(
     let mut fed = 0;
     for place in 0..arguments.length {
         // The model knows windows of `context` characters: a full one begins anew with its second half.
-        if fed >= context {
+        if session && fed >= context {
             trainer.session().forget_caches();
             fed = 0;
         }
@@ -282,7 +282,9 @@ fn generate_on<D: Device>(
         let input = HostBytes { dtype: DType::I32, shape: vec![1, new.len()], bytes: Cow::Owned(bytes) };
         let entry = if session { "session" } else { "forward" };
         let outputs = trainer.call(entry, &[("token", input)]).map_err(refuse)?;
-        let logits = last_row(&outputs[0].1);
+        let mut logits = last_row(&outputs[0].1);
+        // A model may have room for more characters than its text had.
+        logits.truncate(vocabulary.size().map_err(refuse)?);
         let token = sample(&logits, arguments, place as u32);
         tokens.push(token);
         let text = vocabulary.decode(&[token]).map_err(refuse)?;
