@@ -1,6 +1,7 @@
 //! From a block of nodes to steps: units are planned, ordered, given homes, and written one by one. Bodies of loops and
 //! branches are blocks again.
 
+use super::chain::{self, Chain};
 use super::expand::{Expander, internal};
 use super::facts::Facts;
 use super::finish::{Spread, finish};
@@ -61,7 +62,8 @@ impl<'s> Scheduler<'s> {
             ranges: &self.ranges,
             homes: &self.homes,
         };
-        let mut units = units::plan(around, nodes, results)?;
+        let mut units = units::plan(&around, nodes, results)?;
+        chain::merge(&around, &mut units);
         let settled = self.settle(&mut units, results)?;
         let mut steps = Vec::new();
         for number in &settled.order {
@@ -83,6 +85,7 @@ impl<'s> Scheduler<'s> {
     ) -> Result<Vec<Step>, Diagnostic> {
         match kind {
             Kind::Group(group) => Ok(self.group(units, settled, group)?.into_iter().collect()),
+            Kind::Chain(chain) => Ok(vec![self.chain(settled, chain)?]),
             Kind::Node(node) => match &node.op {
                 Op::Loop(op) => self.repeat(op, node, settled),
                 Op::If(_) => self.branch(node),
@@ -91,7 +94,8 @@ impl<'s> Scheduler<'s> {
         }
     }
 
-    fn group(&mut self, units: &Units, settled: &Settled, group: &Group) -> Result<Option<Step>, Diagnostic> {
+    /// The roots of a group that are not where they should be already.
+    fn stored(&self, settled: &Settled, group: &Group) -> Result<Vec<Stored>, Diagnostic> {
         let mut roots: Vec<Stored> = Vec::new();
         for root in &group.roots {
             let home = match root.dest {
@@ -105,17 +109,18 @@ impl<'s> Scheduler<'s> {
                 roots.push((root.clone(), home));
             }
         }
+        Ok(roots)
+    }
+
+    fn group(&mut self, units: &Units, settled: &Settled, group: &Group) -> Result<Option<Step>, Diagnostic> {
+        let roots = self.stored(settled, group)?;
         if roots.is_empty() {
             return Ok(None);
         }
-        let own = group.roots.iter().filter(|root| root.dest == Dest::Own).map(|root| root.value).collect();
-        let name = self.group_name(group);
-        let node = group.anchor.as_ref().and_then(|(value, _)| self.graph.node(*value));
-        let node = node.or_else(|| self.graph.node(group.roots[0].value));
+        let name = self.name([group]);
         let (facts, guess) = (self.facts, self.guess.clone());
         let step = self.launch(&name, &|writer| {
-            writer.domains = group.domains.clone();
-            writer.own = HashSet::clone(&own);
+            writer.begin(group);
             let around = Around { facts, guess: &guess };
             if group.anchor.is_some() {
                 return product::write(writer, &around, group, &roots).map(Spread::Outer);
@@ -128,16 +133,48 @@ impl<'s> Scheduler<'s> {
             let name = self.library.kernels[*kernel as usize].name.clone();
             self.note(units, group, &name);
         }
-        step.map(Some).map_err(|error| node.map_or(error.clone(), |node| located(error, node)))
+        step.map(Some).map_err(|error| self.at_source(error, group))
     }
 
-    fn group_name(&self, group: &Group) -> String {
+    fn chain(&mut self, settled: &Settled, chain: &Chain) -> Result<Step, Diagnostic> {
+        let panel = chain.panel(&self.guess);
+        self.homes.extend(chain.homes(&panel));
+        let roots = chain.links.iter().map(|link| self.stored(settled, &link.group));
+        let roots = roots.collect::<Result<Vec<_>, _>>()?;
+        let name = self.name(chain.links.iter().map(|link| &link.group));
+        let (facts, guess) = (self.facts, self.guess.clone());
+        let step = self.launch(&name, &|writer| {
+            let around = Around { facts, guess: &guess };
+            chain::write(writer, &around, chain, &panel, &roots).map(Spread::Outer)
+        });
+        let tiled: Vec<String> = chain.tiled.iter().map(|value| format!("`{}`", self.graph.name(*value))).collect();
+        chain.tiled.iter().for_each(|value| {
+            self.homes.remove(value);
+        });
+        if let Ok(Step::Launch { kernel, .. }) = &step {
+            let name = &self.library.kernels[*kernel as usize].name;
+            let (groups, tiled) = (chain.links.len(), tiled.join(", "));
+            self.notes.push(format!("{name}: {groups} groups in panels of rows; {tiled} not in memory"));
+        }
+        step.map_err(|error| self.at_source(error, &chain.links[0].group))
+    }
+
+    /// The error, at the source of a group.
+    fn at_source(&self, error: Diagnostic, group: &Group) -> Diagnostic {
+        let node = group.anchor.as_ref().and_then(|(value, _)| self.graph.node(*value));
+        match node.or_else(|| self.graph.node(group.roots[0].value)) {
+            Some(node) => located(error, node),
+            None => error,
+        }
+    }
+
+    /// A name for the kernel of these groups.
+    fn name<'g>(&self, groups: impl IntoIterator<Item = &'g Group>) -> String {
         let mut names: Vec<String> = Vec::new();
-        let values = group
-            .anchor
-            .iter()
-            .map(|(value, _)| *value)
-            .chain(group.roots.iter().rev().map(|root| root.value));
+        let values = groups.into_iter().flat_map(|group| {
+            let anchor = group.anchor.iter().map(|(value, _)| *value);
+            anchor.chain(group.roots.iter().rev().map(|root| root.value))
+        });
         for name in values.map(|value| self.graph.name(value)) {
             if !names.contains(&name) {
                 names.push(name);

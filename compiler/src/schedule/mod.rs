@@ -5,6 +5,7 @@
 //! whatever is decided. `units` decides, `settle` orders, `rows`, `product` and `special` write.
 
 mod block;
+mod chain;
 mod cost;
 mod expand;
 mod facts;

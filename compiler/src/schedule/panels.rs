@@ -2,7 +2,7 @@
 //! copies the operands of each panel into its own order. Nothing here depends on the number of threads.
 
 /// Elements that a tile may have.
-const TILE: f64 = 65536.0;
+pub(super) const TILE: f64 = 65536.0;
 /// Multiplications below which a product is not cut.
 const SMALL: f64 = 65536.0;
 /// Multiplications that are a panel's worth of work, where there are many: some 35 microseconds.

@@ -5,9 +5,11 @@
 //! into one run; the longest run of each list is an axis of the micro-kernel, the others are loops around it. Panel sizes
 //! depend on shapes only.
 
+use super::chain::{Link, Panel};
 use super::expand::{At, Expansion, internal, summed};
 use super::panels::Sizes;
 use super::rows::{Around, Stored, store_all};
+use super::sizes::Guess;
 use super::units::Group;
 use super::units::joining::letters_at;
 use super::writer::{Stash, Writer};
@@ -26,6 +28,35 @@ pub(super) fn write(
 ) -> Result<usize, Diagnostic> {
     let shape = Shape::new(writer, group)?.towards(writer, roots);
     Product::new(writer, around, shape, roots)?.write()
+}
+
+/// Writes a product of a chain for one panel of rows; batch loops are open.
+pub(super) fn write_panel(
+    writer: &mut Writer,
+    around: &Around,
+    link: &Link,
+    roots: &[Stored],
+    panel: &Panel,
+) -> Result<(), Diagnostic> {
+    Product::of_panel(writer, around, link, roots, panel)?.write().map(|_| ())
+}
+
+/// Zeros where a product of a chain adds up over the panels.
+pub(super) fn clear(
+    writer: &mut Writer,
+    around: &Around,
+    link: &Link,
+    roots: &[Stored],
+    panel: &Panel,
+) -> Result<(), Diagnostic> {
+    let mut product = Product::of_panel(writer, around, link, roots, panel)?;
+    let result = product.direct.clone().ok_or_else(|| internal("a sum over panels has no place"))?;
+    product.for_others(|product| {
+        let columns: Vec<(Symbol, Dim)> = product.other_columns.iter().map(counter).collect();
+        product.clear(&result, &columns);
+        Ok(())
+    })?;
+    Ok(())
 }
 
 /// One letter that is not of size 1.
@@ -112,7 +143,21 @@ impl Shape {
         if !is_contiguous(&self.rows) || is_contiguous(&self.columns) {
             return self;
         }
+        self.turned()
+    }
+
+    /// The same product with rows and columns exchanged.
+    fn turned(self) -> Shape {
         Shape { rows: self.columns, columns: self.rows, lhs: self.rhs, rhs: self.lhs, ..self }
+    }
+
+    /// The same product, these letters being fixed in it.
+    fn with_batch(mut self, symbols: &[Symbol]) -> Shape {
+        for letters in [&mut self.rows, &mut self.columns] {
+            let is_batch = |letter: &mut Letter| symbols.contains(&letter.symbol);
+            self.batch.extend(letters.extract_if(.., is_batch));
+        }
+        self
     }
 }
 
@@ -176,10 +221,14 @@ impl Run {
     }
 }
 
-fn runs(letters: &[Letter], matrices: &[&Strided]) -> Vec<Run> {
+/// The runs of `letters`; the letter `alone` makes one of its own.
+fn runs(letters: &[Letter], matrices: &[&Strided], alone: Option<&Symbol>) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for letter in letters {
         let follows = |run: &Run| {
+            if alone.is_some_and(|alone| *alone == letter.symbol || alone == run.last()) {
+                return false;
+            }
             let slope = |m: &&Strided| m.slope(run.last()) == &m.slope(&letter.symbol) * &letter.extent;
             matrices.iter().all(slope)
         };
@@ -251,6 +300,37 @@ struct Product<'p, 'w> {
     other_rows: Vec<Run>,
     other_columns: Vec<Run>,
     other_summed: Vec<Run>,
+    /// Counters of loops that are open already.
+    open: Vec<Symbol>,
+    /// It adds to what is there.
+    adds: bool,
+}
+
+/// The axes of a product: a run each for the micro-kernel, and the other runs.
+struct Axes {
+    m: Option<Run>,
+    n: Option<Run>,
+    k: Option<Run>,
+    other_rows: Vec<Run>,
+    other_columns: Vec<Run>,
+    other_summed: Vec<Run>,
+}
+
+impl Axes {
+    /// The longest runs, or the letter `chosen` where it is among them.
+    fn new(shape: &Shape, direct: &Option<Strided>, guess: &Guess, chosen: Option<&Symbol>) -> Axes {
+        let result: Vec<&Strided> = direct.iter().collect();
+        let rank = |run: &Run| if Some(run.last()) == chosen { f64::INFINITY } else { guess.of(&run.extent) };
+        let longest = |mut runs: Vec<Run>| {
+            let place = (0..runs.len()).rev().max_by(|a, b| rank(&runs[*a]).total_cmp(&rank(&runs[*b])));
+            let run = place.map(|place| runs.remove(place));
+            (run, runs)
+        };
+        let (m, other_rows) = longest(runs(&shape.rows, &[&[&shape.lhs][..], &result].concat(), chosen));
+        let (n, other_columns) = longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen));
+        let (k, other_summed) = longest(summed_runs(shape, chosen));
+        Axes { m, n, k, other_rows, other_columns, other_summed }
+    }
 }
 
 impl<'p, 'w> Product<'p, 'w> {
@@ -261,16 +341,9 @@ impl<'p, 'w> Product<'p, 'w> {
         roots: &[Stored],
     ) -> Result<Product<'p, 'w>, Diagnostic> {
         let direct = direct(writer, &shape, roots)?;
-        let result: Vec<&Strided> = direct.iter().collect();
         let guess = |run: &Run| around.guess.of(&run.extent);
-        let longest = |mut runs: Vec<Run>| {
-            let place = (0..runs.len()).rev().max_by(|a, b| guess(&runs[*a]).total_cmp(&guess(&runs[*b])));
-            let run = place.map(|place| runs.remove(place));
-            (run, runs)
-        };
-        let (m, other_rows) = longest(runs(&shape.rows, &[&[&shape.lhs][..], &result].concat()));
-        let (n, other_columns) = longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat()));
-        let (k, other_summed) = longest(summed_runs(&shape));
+        let Axes { m, n, k, other_rows, other_columns, other_summed } =
+            Axes::new(&shape, &direct, around.guess, None);
         let size = |run: &Option<Run>| run.as_ref().map_or(1.0, guess);
         let all = |runs: &[Run]| runs.iter().map(guess).product::<f64>();
         let batch = around.guess.product(shape.batch.iter().map(|letter| &letter.extent)) * all(&other_rows);
@@ -292,10 +365,11 @@ impl<'p, 'w> Product<'p, 'w> {
             None => Axis::whole(n),
         };
         let k = Axis::whole(k);
+        let (roots, open, adds) = (roots.to_vec(), Vec::new(), false);
         Ok(Product {
             writer,
             shape,
-            roots: roots.to_vec(),
+            roots,
             direct,
             m,
             n,
@@ -303,19 +377,77 @@ impl<'p, 'w> Product<'p, 'w> {
             other_rows,
             other_columns,
             other_summed,
+            open,
+            adds,
+        })
+    }
+
+    /// The part of a product that belongs to a panel of a chain.
+    fn of_panel(
+        writer: &'p mut Writer<'w>,
+        around: &Around,
+        link: &Link,
+        roots: &[Stored],
+        panel: &Panel,
+    ) -> Result<Product<'p, 'w>, Diagnostic> {
+        let mut shape = Shape::new(writer, &link.group)?.with_batch(&panel.batch);
+        let is_row = |letter: &Letter| letter.symbol == link.row;
+        if shape.columns.iter().any(is_row) {
+            shape = shape.turned();
+        } else if link.sums_rows {
+            shape = shape.towards(writer, roots);
+        }
+        let direct = direct(writer, &shape, roots)?;
+        let Axes { m, n, k, other_rows, other_columns, other_summed } =
+            Axes::new(&shape, &direct, around.guess, Some(&link.row));
+        let axis = |run: Option<Run>| match &run {
+            Some(found) if *found.last() == link.row => {
+                Axis { run, panel: panel.number.clone(), length: panel.length.clone(), size: panel.size.clone() }
+            }
+            _ => Axis::whole(run),
+        };
+        let (m, n, k) = (axis(m), axis(n), axis(k));
+        let mut open = panel.batch.clone();
+        open.extend(panel.number.iter().map(|(number, _)| number.clone()));
+        let (roots, adds) = (roots.to_vec(), link.sums_rows && panel.number.is_some());
+        Ok(Product {
+            writer,
+            shape,
+            roots,
+            direct,
+            m,
+            n,
+            k,
+            other_rows,
+            other_columns,
+            other_summed,
+            open,
+            adds,
         })
     }
 
     fn write(mut self) -> Result<usize, Diagnostic> {
+        self.for_others(|product| match product.direct.clone() {
+            Some(result) => {
+                product.multiply(&result);
+                Ok(())
+            }
+            None => product.through_tile(),
+        })
+    }
+
+    /// Writes in the loops around the micro-kernel that are not open yet; returns how many there are.
+    fn for_others(
+        &mut self,
+        inside: impl FnOnce(&mut Self) -> Result<(), Diagnostic>,
+    ) -> Result<usize, Diagnostic> {
         let mut grid: Vec<(Symbol, Dim)> =
             self.shape.batch.iter().map(|letter| (letter.symbol.clone(), letter.extent.clone())).collect();
         grid.extend(self.other_rows.iter().map(counter));
         grid.extend(self.m.panel.iter().chain(&self.n.panel).cloned());
+        grid.retain(|(counter, _)| !self.open.contains(counter));
         self.writer.open_all(&grid);
-        match self.direct.clone() {
-            Some(result) => self.multiply(&result),
-            None => self.through_tile()?,
-        }
+        inside(self)?;
         self.writer.close_all(&grid);
         Ok(grid.len())
     }
@@ -324,7 +456,7 @@ impl<'p, 'w> Product<'p, 'w> {
     fn instance(&self) -> Vec<(Symbol, Dim)> {
         let batch = self.shape.batch.iter().map(|letter| (letter.symbol.clone(), Dim::from(&letter.symbol)));
         let rows = self.other_rows.iter().map(|run| (run.last().clone(), Dim::from(&counter(run).0)));
-        let panels = [&self.m, &self.n]
+        let panels = [&self.m, &self.n, &self.k]
             .into_iter()
             .filter_map(|axis| Some((axis.run.as_ref()?.last().clone(), axis.start())));
         batch.chain(rows).chain(panels).collect()
@@ -343,7 +475,7 @@ impl<'p, 'w> Product<'p, 'w> {
     fn multiply(&mut self, result: &Strided) {
         let columns: Vec<(Symbol, Dim)> = self.other_columns.iter().map(counter).collect();
         let summed: Vec<(Symbol, Dim)> = self.other_summed.iter().map(counter).collect();
-        if !summed.is_empty() {
+        if !summed.is_empty() && !self.adds {
             self.clear(result, &columns);
         }
         for (counter, extent) in columns.iter().chain(&summed) {
@@ -359,7 +491,7 @@ impl<'p, 'w> Product<'p, 'w> {
             c: self.matrix(result, &more, &self.m, &self.n),
             a: self.matrix(&self.shape.lhs, &more, &self.m, &self.k),
             b: self.matrix(&self.shape.rhs, &more, &self.k, &self.n),
-            accumulate: !summed.is_empty(),
+            accumulate: self.adds || !summed.is_empty(),
         };
         if gemm.accumulate {
             self.allow_reading(result.buffer);
@@ -504,16 +636,16 @@ fn direct(writer: &mut Writer, shape: &Shape, roots: &[Stored]) -> Result<Option
 }
 
 /// Runs of summed letters, in the order that gives fewer.
-fn summed_runs(shape: &Shape) -> Vec<Run> {
+fn summed_runs(shape: &Shape, alone: Option<&Symbol>) -> Vec<Run> {
     let matrices = [&shape.lhs, &shape.rhs];
-    let first = runs(&shape.summed, &matrices);
+    let first = runs(&shape.summed, &matrices, alone);
     let by_slope = |matrix: &Strided| {
         let mut letters = shape.summed.clone();
         letters.sort_by_key(|letter| {
             let slope = matrix.slope(&letter.symbol);
             std::cmp::Reverse(slope.evaluate(&|_| Some(61)).unwrap_or(0))
         });
-        runs(&letters, &matrices)
+        runs(&letters, &matrices, alone)
     };
     let mut best = first;
     for other in [by_slope(&shape.rhs), by_slope(&shape.lhs)] {

@@ -4,6 +4,7 @@
 //! value that two sweeps need and that is dear stays in a tile. A fold over columns keeps its running values in a tile,
 //! one per inner element.
 
+use super::chain::{Link, Panel};
 use super::expand::{Expansion, Point, Sweep};
 use super::facts::Facts;
 use super::home::Home;
@@ -42,6 +43,27 @@ pub(super) fn write(
         None => pointwise(writer, group, roots),
         Some(_) => Rows::new(writer, around, group, roots).write(),
     }
+}
+
+/// Writes a group of a chain for one panel of rows; batch loops are open.
+pub(super) fn write_panel(
+    writer: &mut Writer,
+    around: &Around,
+    link: &Link,
+    roots: &[Stored],
+    panel: &Panel,
+) -> Result<(), Diagnostic> {
+    let place = &panel.start() + &Dim::from(&link.row);
+    let put = |symbol: &Symbol| (*symbol == link.row).then(|| place.clone());
+    let mut roots = roots.to_vec();
+    for (root, _) in &mut roots {
+        root.at.iter_mut().for_each(|dim| *dim = dim.substitute(&put));
+    }
+    let mut group = link.group.clone();
+    group.counters.retain(|(counter, _)| !panel.batch.contains(counter));
+    let own = group.counters.iter_mut().filter(|(counter, _)| *counter == link.row);
+    own.for_each(|(_, extent)| *extent = panel.size.clone());
+    write(writer, around, &group, &roots).map(|_| ())
 }
 
 fn pointwise(writer: &mut Writer, group: &Group, roots: &[Stored]) -> Result<usize, Diagnostic> {

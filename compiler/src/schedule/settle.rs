@@ -148,6 +148,7 @@ impl<'s> Scheduler<'s> {
                     |read: &Read| root.is_some_and(|root| Some(&root.at) == read.at.as_ref()) && !read.folded;
                 self.is_single_walk(group) && self.homes[&old] == *home && reads.iter().all(same)
             }
+            Kind::Chain(_) => false,
         }
     }
 
@@ -269,12 +270,12 @@ fn writers(units: &Units, value: Value, place: usize) -> Vec<usize> {
     let mut found = Vec::new();
     for (number, unit) in units.units.iter().enumerate() {
         let writes = match &unit.kind {
-            Kind::Group(group) => group.roots.iter().any(|root| match root.dest {
+            Kind::Node(node) => node.results.contains(&value) && units.destined.get(&value) == Some(&place),
+            groups => groups.groups().iter().flat_map(|group| &group.roots).any(|root| match root.dest {
                 Dest::Own => root.value == value && units.destined.get(&value) == Some(&place),
                 Dest::Init(result) => result == value && units.destined.get(&value) == Some(&place),
                 Dest::Result(result) => result == place,
             }),
-            Kind::Node(node) => node.results.contains(&value) && units.destined.get(&value) == Some(&place),
         };
         if writes {
             found.push(number);

@@ -5,6 +5,7 @@
 //! A group is an iteration space with roots (values that are stored), an optional product whose result it finishes, and
 //! folds whose results it uses. Whatever a group reads from memory is computed by another unit: `deps` stays acyclic.
 
+use super::chain::Chain;
 use super::expand::{At, Class, Domains, Expander, Expansion, Point, internal};
 use super::facts::Facts;
 use super::graph::Def;
@@ -70,8 +71,21 @@ pub(super) struct Group {
 #[derive(Clone, Debug)]
 pub(super) enum Kind<'f> {
     Group(Box<Group>),
+    /// Groups that share a kernel.
+    Chain(Box<Chain>),
     /// A node with a kernel of its own, with a loop or with branches.
     Node(&'f Node),
+}
+
+impl Kind<'_> {
+    /// The groups it consists of.
+    pub fn groups(&self) -> Vec<&Group> {
+        match self {
+            Kind::Group(group) => vec![group],
+            Kind::Chain(chain) => chain.links.iter().map(|link| &link.group).collect(),
+            Kind::Node(_) => Vec::new(),
+        }
+    }
 }
 
 /// One step of a block.
@@ -144,7 +158,7 @@ pub(super) struct Surroundings<'s, 'f> {
 
 /// Plans the units of a block.
 pub(super) fn plan<'f>(
-    around: Surroundings<'_, 'f>,
+    around: &Surroundings<'_, 'f>,
     nodes: &'f [Node],
     results: &[(Value, Home)],
 ) -> Result<Units<'f>, Diagnostic> {
@@ -158,7 +172,7 @@ pub(super) fn plan<'f>(
 }
 
 struct Planner<'s, 'f> {
-    around: Surroundings<'s, 'f>,
+    around: &'s Surroundings<'s, 'f>,
     local: HashSet<Value>,
     uses: HashMap<Value, usize>,
     demands: HashMap<Value, Vec<Demand>>,
@@ -167,7 +181,7 @@ struct Planner<'s, 'f> {
 }
 
 impl<'s, 'f> Planner<'s, 'f> {
-    fn new(around: Surroundings<'s, 'f>, nodes: &'f [Node], results: &[(Value, Home)]) -> Planner<'s, 'f> {
+    fn new(around: &'s Surroundings<'s, 'f>, nodes: &'f [Node], results: &[(Value, Home)]) -> Planner<'s, 'f> {
         let local = nodes.iter().flat_map(|node| node.results.iter().copied()).collect();
         let mut uses: HashMap<Value, usize> = HashMap::new();
         let used = nodes.iter().flat_map(Node::uses).chain(results.iter().map(|(value, _)| *value));
@@ -229,14 +243,14 @@ impl<'s, 'f> Planner<'s, 'f> {
     fn as_group(&self, unit: usize) -> Option<&Group> {
         match &self.done.units[unit].kind {
             Kind::Group(group) => Some(group),
-            Kind::Node(_) => None,
+            Kind::Chain(_) | Kind::Node(_) => None,
         }
     }
 
     fn as_group_mut(&mut self, unit: usize) -> Option<&mut Group> {
         match &mut self.done.units[unit].kind {
             Kind::Group(group) => Some(group),
-            Kind::Node(_) => None,
+            Kind::Chain(_) | Kind::Node(_) => None,
         }
     }
 

@@ -4,6 +4,7 @@
 use super::expand::{Domains, Expander, Expansion, Point, Sweep, internal};
 use super::home::Home;
 use super::index::tidy;
+use super::units::{Dest, Group};
 use nnc_base::Diagnostic;
 use nnc_ir::kernel::{Access, BufferId, Expr, LoopKind, Scalar, Statement, Tile, Var};
 use nnc_ir::ops::Fold;
@@ -148,8 +149,19 @@ impl<'w> Writer<'w> {
         BufferId(FIRST_TILE + self.tiles.len() as u32 - 1)
     }
 
-    /// The buffer that stands for a place.
+    /// Turns to the elements of another group.
+    pub fn begin(&mut self, group: &Group) {
+        self.domains = group.domains.clone();
+        let own = group.roots.iter().filter(|root| root.dest == Dest::Own);
+        self.own = own.map(|root| root.value).collect();
+        self.stash.clear();
+    }
+
+    /// The buffer that stands for a place; places from [`FIRST_TILE`] on are tiles.
     pub fn buffer(&mut self, place: PlaceId, access: Access) -> BufferId {
+        if place.0 >= FIRST_TILE {
+            return BufferId(place.0);
+        }
         let known = self.buffers.iter().position(|(known, _)| *known == place);
         let number = known.unwrap_or_else(|| {
             self.buffers.push((place, access));
