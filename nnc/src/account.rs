@@ -264,6 +264,7 @@ fn statement_flops(statement: &Statement) -> Dim {
         Statement::Let(_, value) | Statement::Store { value, .. } => Dim::constant(flops(value)),
         Statement::Accumulate { value, .. } => Dim::constant(1 + flops(value)),
         Statement::Fold { .. } | Statement::Index { .. } => Dim::zero(),
+        Statement::Map { len, .. } => len.clone(),
         Statement::Gemm(gemm) => &(&(&gemm.m * &gemm.n) * &gemm.k) * &Dim::constant(2),
     }
 }

@@ -4,8 +4,8 @@ use crate::emitter::{Emitter, Number};
 use crate::error::Emit;
 use crate::memory::plain;
 use cranelift_codegen::ir::{AbiParam, InstBuilder, MemFlagsData, SigRef, Type, Value, types};
-use nnc_ir::DType;
-use nnc_ir::kernel::{Gemm, Matrix, Scalar};
+use nnc_ir::kernel::{BufferId, Gemm, Matrix, Scalar};
+use nnc_ir::{DType, Dim};
 use nnc_kernels::host::{GemmArgs, HostFn, Signature};
 use std::mem::offset_of;
 
@@ -28,6 +28,20 @@ pub(crate) fn host_function(function: Scalar, dtype: DType) -> Option<HostFn> {
         Scalar::Erf if wide => Some(HostFn::ErfF64),
         _ => None,
     }
+}
+
+/// The host function that computes `function` in place over a strip.
+fn strip_function(function: Scalar, dtype: DType) -> Option<HostFn> {
+    let strip = match function {
+        Scalar::Exp => HostFn::VexpF32,
+        Scalar::Log => HostFn::VlogF32,
+        Scalar::Tanh => HostFn::VtanhF32,
+        Scalar::Erf => HostFn::VerfF32,
+        Scalar::Sin => HostFn::VsinF32,
+        Scalar::Cos => HostFn::VcosF32,
+        _ => return None,
+    };
+    (dtype == DType::F32).then_some(strip)
 }
 
 impl Emitter<'_, '_> {
@@ -64,6 +78,18 @@ impl Emitter<'_, '_> {
         let reference = self.b.import_signature(signature);
         self.signatures.insert(shape, reference);
         reference
+    }
+
+    /// Calls the host for a strip of elements.
+    pub fn map(&mut self, scalar: Scalar, buffer: BufferId, offset: &Dim, len: &Dim) -> Emit<()> {
+        let (dtype, _) = self.buffer(buffer)?;
+        let function = strip_function(scalar, dtype)
+            .ok_or_else(|| format!("`{}` of {dtype} has no routine for strips", scalar.name()))?;
+        let at = self.address(buffer, offset)?;
+        let first = self.b.ins().iadd_imm_s(at.base, i64::from(at.offset));
+        let len = self.dim(len)?;
+        self.call(function, &[first, len]);
+        Ok(())
     }
 
     /// Fills the arguments of a product on the stack and calls the host.

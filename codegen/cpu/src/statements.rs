@@ -30,6 +30,7 @@ impl Emitter<'_, '_> {
             Statement::Index { symbol, value, bound } => self.index(symbol, value, bound),
             Statement::Store { buffer, offset, value } => self.store(*buffer, offset, value),
             Statement::Guard { dim, bound, body } => self.guard(dim, bound, body),
+            Statement::Map { scalar, buffer, offset, len } => self.map(*scalar, *buffer, offset, len),
             Statement::Gemm(gemm) => self.gemm(gemm),
         }
     }

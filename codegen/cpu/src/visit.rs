@@ -12,7 +12,7 @@ pub(crate) fn expressions<'s>(body: &'s [Statement], visit: &mut dyn FnMut(&'s E
             | Statement::Accumulate { value, .. }
             | Statement::Index { value, .. }
             | Statement::Store { value, .. } => within(value, visit),
-            Statement::Fold { .. } | Statement::Gemm(_) => {}
+            Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => {}
         }
     }
 }
@@ -49,6 +49,7 @@ pub(crate) fn dims(body: &[Statement]) -> Vec<&Dim> {
         Statement::Index { bound, .. } => found.push(bound),
         Statement::Store { offset, .. } => found.push(offset),
         Statement::Guard { dim, bound, .. } => found.extend([dim, bound]),
+        Statement::Map { offset, len, .. } => found.extend([offset, len]),
         Statement::Gemm(gemm) => found.extend(gemm_dims(gemm)),
         Statement::Let(..) | Statement::Fold { .. } | Statement::Accumulate { .. } => {}
     });
@@ -149,7 +150,9 @@ pub(crate) fn is_vectorizable(body: &[Statement], scalars: &[DType], buffers: &[
     let mut fits = !sums.iter().any(wide);
     statements(body, &mut |statement| {
         fits &= match statement {
-            Statement::For { .. } | Statement::Gemm(_) | Statement::Fold { .. } => false,
+            Statement::For { .. } | Statement::Map { .. } | Statement::Gemm(_) | Statement::Fold { .. } => {
+                false
+            }
             Statement::Let(var, _) => !wide(var),
             Statement::Store { buffer, .. } => buffers.get(buffer.0 as usize) != Some(&DType::F64),
             _ => true,

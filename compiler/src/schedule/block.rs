@@ -147,7 +147,8 @@ impl<'s> Scheduler<'s> {
             let around = Around { facts, guess: &guess };
             chain::write(writer, &around, chain, &panel, &roots).map(Spread::Outer)
         });
-        let tiled: Vec<String> = chain.tiled.iter().map(|value| format!("`{}`", self.graph.name(*value))).collect();
+        let tiled: Vec<String> =
+            chain.tiled.iter().map(|value| format!("`{}`", self.graph.name(*value))).collect();
         chain.tiled.iter().for_each(|value| {
             self.homes.remove(value);
         });

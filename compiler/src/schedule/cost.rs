@@ -8,6 +8,8 @@ use nnc_ir::kernel::{Expr, Gemm, Kernel, LoopKind, Statement};
 const ADDITION: f64 = 0.1;
 /// The same without vectors.
 const SCALAR: f64 = 0.6;
+/// Nanoseconds per element of a strip and weight of the function.
+const MAP: f64 = 0.03;
 /// Nanoseconds of one multiplication of a matrix product.
 const MULTIPLICATION: f64 = 0.02;
 
@@ -40,6 +42,7 @@ fn one(statement: &Statement, guess: &mut Guess, unit: f64) -> f64 {
         | Statement::Store { value, .. }
         | Statement::Index { value, .. } => unit * (1.0 + expr(value)),
         Statement::Fold { .. } => unit,
+        Statement::Map { scalar, len, .. } => MAP * weight(*scalar) * guess.of(len),
         Statement::Gemm(gemm) => product(gemm, guess),
     }
 }

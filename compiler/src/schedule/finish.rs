@@ -4,6 +4,7 @@
 use super::cost;
 use super::index::tidy;
 use super::sizes::Guess;
+use super::strips;
 use super::visit::{self, Dims, Rename};
 use super::writer::{FIRST_TILE, Writer};
 use nnc_ir::kernel::{Buffer, BufferId, Kernel, LoopKind, Statement, Var};
@@ -52,6 +53,9 @@ pub(super) fn finish(
     grid.iter().for_each(|(counter, extent)| ranges.counter(counter, extent));
     visit::rename(&mut body, &mut Dims(&|dim| tidy(dim, &ranges)));
     prune(&mut body);
+    if vector && writer.expander.target.tiles {
+        body = strips::cut(body, writer, guess);
+    }
     let size = |place: &Place| place.shape.iter().fold(Dim::one(), |size, dim| &size * dim);
     let buffers = writer.buffers.iter().map(|(id, access)| {
         let place = &places[id.0 as usize];
@@ -233,7 +237,7 @@ fn reads(body: &[Statement], found: &mut HashSet<Var>) {
             | Statement::Store { value, .. } => visit::vars(value, &mut |var| {
                 found.insert(var);
             }),
-            Statement::Fold { .. } | Statement::Gemm(_) => {}
+            Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => {}
         }
     }
 }

@@ -22,6 +22,7 @@ mod rows;
 mod settle;
 mod sizes;
 mod special;
+mod strips;
 mod target;
 mod units;
 mod visit;

@@ -327,7 +327,8 @@ impl Axes {
             (run, runs)
         };
         let (m, other_rows) = longest(runs(&shape.rows, &[&[&shape.lhs][..], &result].concat(), chosen));
-        let (n, other_columns) = longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen));
+        let (n, other_columns) =
+            longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen));
         let (k, other_summed) = longest(summed_runs(shape, chosen));
         Axes { m, n, k, other_rows, other_columns, other_summed }
     }
@@ -401,9 +402,12 @@ impl<'p, 'w> Product<'p, 'w> {
         let Axes { m, n, k, other_rows, other_columns, other_summed } =
             Axes::new(&shape, &direct, around.guess, Some(&link.row));
         let axis = |run: Option<Run>| match &run {
-            Some(found) if *found.last() == link.row => {
-                Axis { run, panel: panel.number.clone(), length: panel.length.clone(), size: panel.size.clone() }
-            }
+            Some(found) if *found.last() == link.row => Axis {
+                run,
+                panel: panel.number.clone(),
+                length: panel.length.clone(),
+                size: panel.size.clone(),
+            },
             _ => Axis::whole(run),
         };
         let (m, n, k) = (axis(m), axis(n), axis(k));

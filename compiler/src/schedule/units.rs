@@ -181,7 +181,11 @@ struct Planner<'s, 'f> {
 }
 
 impl<'s, 'f> Planner<'s, 'f> {
-    fn new(around: &'s Surroundings<'s, 'f>, nodes: &'f [Node], results: &[(Value, Home)]) -> Planner<'s, 'f> {
+    fn new(
+        around: &'s Surroundings<'s, 'f>,
+        nodes: &'f [Node],
+        results: &[(Value, Home)],
+    ) -> Planner<'s, 'f> {
         let local = nodes.iter().flat_map(|node| node.results.iter().copied()).collect();
         let mut uses: HashMap<Value, usize> = HashMap::new();
         let used = nodes.iter().flat_map(Node::uses).chain(results.iter().map(|(value, _)| *value));

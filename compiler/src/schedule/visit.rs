@@ -44,6 +44,11 @@ pub(super) fn rename(body: &mut [Statement], with: &mut dyn Rename) {
                 with.dim(bound);
                 rename(body, with);
             }
+            Statement::Map { buffer, offset, len, .. } => {
+                with.buffer(buffer);
+                with.dim(offset);
+                with.dim(len);
+            }
             Statement::Gemm(gemm) => rename_gemm(gemm, with),
         }
     }
@@ -58,7 +63,7 @@ fn rename_gemm(gemm: &mut Gemm, with: &mut dyn Rename) {
     }
 }
 
-fn rename_expr(expr: &mut Expr, with: &mut dyn Rename) {
+pub(super) fn rename_expr(expr: &mut Expr, with: &mut dyn Rename) {
     match expr {
         Expr::Constant(..) | Expr::Operand(..) => {}
         Expr::Var(var) => with.var(var),
@@ -116,6 +121,10 @@ pub(super) fn dims<'s>(body: &'s [Statement], visit: &mut dyn FnMut(&'s Dim)) {
                 visit(bound);
                 dims(body, visit);
             }
+            Statement::Map { offset, len, .. } => {
+                visit(offset);
+                visit(len);
+            }
             Statement::Gemm(gemm) => {
                 [&gemm.m, &gemm.n, &gemm.k].into_iter().for_each(&mut *visit);
                 for matrix in [&gemm.a, &gemm.b, &gemm.c] {
@@ -159,5 +168,40 @@ pub(super) fn vars(expr: &Expr, visit: &mut dyn FnMut(Var)) {
             vars(step, visit);
         }
         Expr::Constant(..) | Expr::Operand(..) | Expr::Load(..) | Expr::Dim(..) => {}
+    }
+}
+
+/// The scalars that a statement without a body reads.
+pub(super) fn reads_of(statement: &Statement, visit: &mut dyn FnMut(Var)) {
+    match statement {
+        Statement::Let(_, value)
+        | Statement::Accumulate { value, .. }
+        | Statement::Index { value, .. }
+        | Statement::Store { value, .. } => vars(value, visit),
+        _ => {}
+    }
+}
+
+/// The buffers that a statement without a body loads from.
+pub(super) fn loads(statement: &Statement, visit: &mut dyn FnMut(BufferId)) {
+    match statement {
+        Statement::Let(_, value)
+        | Statement::Accumulate { value, .. }
+        | Statement::Index { value, .. }
+        | Statement::Store { value, .. } => expr_loads(value, visit),
+        _ => {}
+    }
+}
+
+fn expr_loads(expr: &Expr, visit: &mut dyn FnMut(BufferId)) {
+    match expr {
+        Expr::Load(buffer, _) => visit(*buffer),
+        Expr::Apply(_, operands) => operands.iter().for_each(|operand| expr_loads(operand, visit)),
+        Expr::Guarded { value, .. } => expr_loads(value, visit),
+        Expr::Random { seed, step, .. } => {
+            expr_loads(seed, visit);
+            expr_loads(step, visit);
+        }
+        Expr::Constant(..) | Expr::Operand(..) | Expr::Var(_) | Expr::Dim(..) => {}
     }
 }

@@ -529,7 +529,7 @@ impl<'w> Writer<'w> {
 /// Whether a loop over this statement can run on vectors.
 fn is_flat(statement: &Statement) -> bool {
     match statement {
-        Statement::For { .. } | Statement::Fold { .. } | Statement::Gemm(_) => false,
+        Statement::For { .. } | Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => false,
         Statement::Guard { body, .. } => body.iter().all(is_flat),
         _ => true,
     }

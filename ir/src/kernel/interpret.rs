@@ -105,6 +105,15 @@ impl<'a> Run<'a> {
                     self.statements(body)?;
                 }
             }
+            Statement::Map { scalar, buffer, offset, len } => {
+                let dtype = self.kernel.memory(*buffer).map(|memory| memory.dtype);
+                let dtype = dtype.ok_or_else(|| format!("b{} does not exist", buffer.0))?;
+                let (offset, len) = (self.dim(offset)?, self.dim(len)?);
+                for place in offset..offset + len {
+                    let element = self.element(*buffer, place)?;
+                    *element = scalar.evaluate(&[*element], dtype);
+                }
+            }
             Statement::Gemm(gemm) => self.gemm(gemm)?,
         }
         Ok(())

@@ -154,6 +154,17 @@ pub enum Statement {
         /// What then.
         body: Vec<Statement>,
     },
+    /// Replaces consecutive elements by a function of each, by the target's routine for whole strips.
+    Map {
+        /// A function of one number.
+        scalar: Scalar,
+        /// Where.
+        buffer: BufferId,
+        /// The first element.
+        offset: Dim,
+        /// How many elements.
+        len: Dim,
+    },
     /// A matrix product `c (+)= alpha a b` by the target's micro-kernel.
     Gemm(Box<Gemm>),
 }

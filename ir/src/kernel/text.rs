@@ -102,6 +102,9 @@ impl Printer {
                 self.line(&format!("store b{}[{offset}] = {value}", buffer.0));
             }
             Statement::Guard { dim, bound, body } => self.block(&format!("guard {dim}: {bound}"), body),
+            Statement::Map { scalar, buffer, offset, len } => {
+                self.line(&format!("map {} b{}[{offset}; {len}]", head(*scalar), buffer.0));
+            }
             Statement::Gemm(product) => self.line(&gemm(product)),
         }
     }
@@ -247,6 +250,17 @@ fn read_statement(reader: &mut Reader) -> Result<Statement, ParseError> {
             let (dim, bound) = read_guard(reader)?;
             reader.expect("{")?;
             Ok(Statement::Guard { dim, bound, body: read_body(reader)? })
+        }
+        "map" => {
+            let name = reader.word()?;
+            let scalar = read_scalar(&name, reader)?;
+            let buffer = BufferId(reader.numbered("b")?);
+            reader.expect("[")?;
+            let offset = Dim::read(reader)?;
+            reader.expect(";")?;
+            let len = Dim::read(reader)?;
+            reader.expect("]")?;
+            Ok(Statement::Map { scalar, buffer, offset, len })
         }
         "gemm" => read_gemm(reader),
         word => Err(reader.error_before(format!("`{word}` is no statement"))),

@@ -125,6 +125,7 @@ impl<'a> Check<'a> {
                 check.facts.guards.push((dim.clone(), bound.clone()));
                 check.statements(body);
             }),
+            Statement::Map { scalar, buffer, offset, len } => self.map(*scalar, *buffer, offset, len),
             Statement::Gemm(gemm) => self.gemm(gemm),
         }
     }
@@ -235,6 +236,24 @@ impl<'a> Check<'a> {
     /// Whether a symbol is a size or a counter: not an index that is data.
     fn is_counted(&self, symbol: &Symbol) -> bool {
         self.kernel.sizes.contains(symbol) || self.counters.iter().any(|counter| counter.symbol == *symbol)
+    }
+
+    fn map(&mut self, scalar: Scalar, buffer: BufferId, offset: &Dim, len: &Dim) {
+        self.access(buffer, Access::Read);
+        let Some(dtype) = self.access(buffer, Access::Write) else { return };
+        if scalar.arity() != 1 || !scalar.accepts(dtype) || scalar.result(dtype) != dtype {
+            self.error(format!("`{}` is no function from {dtype} to {dtype}", scalar.name()));
+        }
+        self.dim(len);
+        let counter = Symbol::new("element of strip");
+        let place = offset + &Dim::from(&counter);
+        self.scoped(|check| {
+            check.symbols.insert(counter.clone());
+            check.facts.ranges.counter(&counter, len);
+            check.inside(buffer, &place);
+        });
+        let inner = [Counter { symbol: counter, extent: len.clone(), is_grid: false }];
+        self.disjoint(buffer, &place, &inner);
     }
 
     fn gemm(&mut self, gemm: &Gemm) {

@@ -142,7 +142,8 @@ impl Finder<'_, '_, '_> {
                 (None, Some(split)) => frame.symbols().all(|symbol| split.outer.contains(symbol)),
                 (None, None) => !sums_rows,
             }
-            && (sums_rows || group.roots.iter().all(|root| frame.symbols().all(|symbol| holds(&root.at, symbol))));
+            && (sums_rows
+                || group.roots.iter().all(|root| frame.symbols().all(|symbol| holds(&root.at, symbol))));
         let row = if sums_rows { frame.row.clone() } else { names.row.clone() };
         fits.then(|| Link { group: frame.renamed(group, names), row, sums_rows })
     }
@@ -172,7 +173,8 @@ impl Finder<'_, '_, '_> {
         };
         let index = letters_at(op, at);
         let shared = op.lhs.iter().filter(|letter| op.rhs.contains(letter));
-        let batched = shared.into_iter().any(|letter| frame.batch.iter().any(|s| index[letter].as_symbol() == Some(s)));
+        let batched =
+            shared.into_iter().any(|letter| frame.batch.iter().any(|s| index[letter].as_symbol() == Some(s)));
         let sums = op.lhs.iter().chain(&op.rhs).any(|letter| summed_symbol(*letter) == frame.row);
         let direct = || match group.roots.as_slice() {
             [root] => root.value == *value && root.at == *at,
@@ -186,7 +188,9 @@ impl Finder<'_, '_, '_> {
     /// in between.
     fn joins(&self, unit: usize, members: &[(usize, Link)], names: &Frame) -> bool {
         let is_member = |number: &usize| members.iter().any(|(member, _)| member == number);
-        let Unit { kind: Kind::Group(group), deps, reads, .. } = &self.units.units[unit] else { return false };
+        let Unit { kind: Kind::Group(group), deps, reads, .. } = &self.units.units[unit] else {
+            return false;
+        };
         let Some(frame) = self.frame(&self.units.units[unit], group) else { return false };
         let between = |dep: &usize| !is_member(dep) && self.needs(*dep).iter().any(is_member);
         let own_rows = |(member, other): &(usize, Link)| {

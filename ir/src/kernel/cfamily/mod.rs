@@ -220,8 +220,8 @@ impl<'k, D: Dialect> Printer<'k, D> {
             Statement::Accumulate { var, value } => self.accumulate(*var, value)?,
             Statement::Index { symbol, value, bound } => self.position(symbol, value, bound)?,
             Statement::Store { buffer, offset, value } => self.store(*buffer, offset, value)?,
-            Statement::Gemm(_) => {
-                return Err("calls a matrix micro-kernel, which only the CPU has".to_string());
+            Statement::Map { .. } | Statement::Gemm(_) => {
+                return Err("calls a micro-kernel, which only the CPU has".to_string());
             }
         }
         Ok(())
