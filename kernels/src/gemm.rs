@@ -108,6 +108,10 @@ macro_rules! product_function {
 product_function!(gemm_f32, f32, run_f32);
 product_function!(gemm_f64, f64, run_f64);
 
+/// Multiplications from which on the library is faster on AVX-512.
+#[cfg(target_arch = "x86_64")]
+const LARGE: usize = 768 * 768 * 768;
+
 /// Who computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Path {
@@ -124,17 +128,15 @@ enum Path {
 impl Path {
     /// The one place where a product meets its implementation: a function of level and sizes alone.
     ///
-    /// Measured by `examples/gemm_shapes.rs` on Zen 3 (AVX2), ours over the library: 0.94 to 1.0 for large products,
+    /// Measured by `examples/gemm_shapes.rs`, ours over the library. On Zen 3 (AVX2): 0.94 to 1.0 for large products,
     /// 1.0 to 1.15 for panels of up to 128 rows with B transposed, 1.0 to 1.6 for one row, 1.6 to 5 for few rows with B
-    /// transposed, 1.5 to 5 up to 32 cubed. The few percent on large products buy calls without allocation. On AVX-512
-    /// the library reaches nine tenths of the peak for large products; our tiles, not timed there, serve where the
-    /// library's setup shows.
+    /// transposed, 1.5 to 5 up to 32 cubed. On Zen 5 (AVX-512): 0.9 to 1.2 for panels, 1.2 to 1.8 for short ones with B
+    /// transposed, 0.97 at 512 cubed and 0.88 at 1024 cubed. The few percent buy calls without allocation.
     #[cfg(target_arch = "x86_64")]
     fn choose(level: CpuLevel, m: usize, n: usize, k: usize) -> Path {
         match level {
             CpuLevel::Avx2 => Path::Avx2,
-            CpuLevel::Avx512 if m.min(n) <= blocked::FEW => Path::Avx512,
-            CpuLevel::Avx512 if m.saturating_mul(n).saturating_mul(k) <= 32 * 32 * 32 => Path::Avx512,
+            CpuLevel::Avx512 if m.saturating_mul(n).saturating_mul(k) < LARGE => Path::Avx512,
             CpuLevel::Avx512 | CpuLevel::Scalar => Path::Library,
         }
     }
