@@ -10,6 +10,10 @@ use crate::{Dim, Symbol, Type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+mod broken;
+
+pub use broken::{Broken, first_broken};
+
 /// The most elements that may be alive at once.
 pub const LIMIT: usize = 1 << 28;
 
@@ -19,19 +23,7 @@ pub fn evaluate(
     params: &[Array],
     symbols: &BTreeMap<Symbol, i64>,
 ) -> Result<Vec<Array>, String> {
-    let known: Vec<Symbol> = symbols.keys().cloned().collect();
-    verify_function(function, &known).map_err(|errors| join(&errors))?;
-    if params.len() != function.body.params.len() {
-        let (wanted, found) = (function.body.params.len(), params.len());
-        return Err(format!("takes {wanted} parameters, receives {found}"));
-    }
-    let values = vec![None; function.values.len()];
-    let mut run = Run { function, values, symbols: symbols.clone(), alive: 0 };
-    for (value, array) in function.body.params.iter().zip(params) {
-        run.bind(*value, array.clone())?;
-    }
-    let uses = Deaths::of(&function.body);
-    let results = run.block(&function.body, &uses)?;
+    let results = Run::new(function, params, symbols)?.results()?;
     Ok(results.into_iter().map(Rc::unwrap_or_clone).collect())
 }
 
@@ -68,9 +60,39 @@ struct Run<'a> {
     values: Vec<Option<Rc<Array>>>,
     symbols: BTreeMap<Symbol, i64>,
     alive: usize,
+    /// Looks at the results of every operation, the operands beside them; an error ends the run.
+    watch: Option<&'a mut Watch<'a>>,
 }
 
-impl Run<'_> {
+/// See [`Run::watch`].
+type Watch<'a> =
+    dyn FnMut(&Node, &BTreeMap<Symbol, i64>, &[Rc<Array>], &mut [Rc<Array>]) -> Result<(), String> + 'a;
+
+impl<'a> Run<'a> {
+    fn new(
+        function: &'a Function,
+        params: &[Array],
+        symbols: &BTreeMap<Symbol, i64>,
+    ) -> Result<Run<'a>, String> {
+        let known: Vec<Symbol> = symbols.keys().cloned().collect();
+        verify_function(function, &known).map_err(|errors| join(&errors))?;
+        if params.len() != function.body.params.len() {
+            let (wanted, found) = (function.body.params.len(), params.len());
+            return Err(format!("takes {wanted} parameters, receives {found}"));
+        }
+        let values = vec![None; function.values.len()];
+        let mut run = Run { function, values, symbols: symbols.clone(), alive: 0, watch: None };
+        for (value, array) in function.body.params.iter().zip(params) {
+            run.bind(*value, array.clone())?;
+        }
+        Ok(run)
+    }
+
+    fn results(&mut self) -> Result<Vec<Rc<Array>>, String> {
+        let function = self.function;
+        self.block(&function.body, &Deaths::of(&function.body))
+    }
+
     fn dim(&self, dim: &Dim) -> Result<usize, String> {
         let value = dim.evaluate(&|symbol| self.symbols.get(symbol).copied());
         let value = value.ok_or_else(|| format!("`{dim}` has no value here"))?;
@@ -145,7 +167,16 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn apply(&self, op: &Op, node: &Node) -> Result<Vec<Rc<Array>>, String> {
+    fn apply(&mut self, op: &Op, node: &Node) -> Result<Vec<Rc<Array>>, String> {
+        let mut results = self.computed(op, node)?;
+        if let Some(watch) = &mut self.watch {
+            let operands = node.operands.iter().filter_map(|v| self.values[v.0 as usize].clone());
+            watch(node, &self.symbols, &operands.collect::<Vec<_>>(), &mut results)?;
+        }
+        Ok(results)
+    }
+
+    fn computed(&self, op: &Op, node: &Node) -> Result<Vec<Rc<Array>>, String> {
         let types =
             |values: &[Value]| values.iter().map(|v| self.function.ty(*v).clone()).collect::<Vec<_>>();
         let operands = node.operands.iter().map(|v| self.get(*v).map(Rc::unwrap_or_clone));

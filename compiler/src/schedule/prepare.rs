@@ -3,7 +3,10 @@
 //! * rules become their forward bodies, `stop` disappears;
 //! * a permuted product is computed in the order it is wanted in;
 //! * products of bf16 and f16 are computed in f32 where the micro-kernel wants that;
+//! * overlapping windows of a product are added up by a product over windows;
 //! * large folds with few results are cut in two, so that several threads share them. The cut depends on shapes only.
+
+mod windows;
 
 use super::sizes::Guess;
 use super::target::Target;
@@ -75,6 +78,7 @@ impl Prepare<'_> {
             Op::Reduce(op) => self.reduce(op, node, out),
             Op::Contract(op) => self.contract(op, node, out),
             Op::Permute(op) => self.permute(op, node, out),
+            Op::FoldWindow(op) => self.fold_window(op, node, out),
             op => {
                 if let Op::Loop(op) = &op {
                     self.guess.counter(&op.counter, &op.count);

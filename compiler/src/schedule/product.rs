@@ -19,6 +19,11 @@ use nnc_ir::ops::Op;
 use nnc_ir::{Dim, Ranges, Symbol, Value};
 use std::collections::HashMap;
 
+/// Products of one shape below which columns outside the micro-kernel are spread over instances too.
+const FEW: f64 = 16.0;
+/// Places of an image that a tile holds at most, for every row of a product.
+const WIDEST: i64 = 4096;
+
 /// Writes the kernel of a group with a product; returns how many of its outermost loops are the grid.
 pub(super) fn write(
     writer: &mut Writer,
@@ -26,7 +31,11 @@ pub(super) fn write(
     group: &Group,
     roots: &[Stored],
 ) -> Result<usize, Diagnostic> {
-    let shape = Shape::new(writer, group)?.towards(writer, roots);
+    let shape = Shape::new(writer, group)?;
+    let shape = match shape.wide_pitch() {
+        Some(pitch) => shape.widened(pitch),
+        None => shape.towards(writer, roots),
+    };
     Product::new(writer, around, shape, roots)?.write()
 }
 
@@ -90,6 +99,9 @@ struct Shape {
     summed: Vec<Letter>,
     lhs: Strided,
     rhs: Strided,
+    /// The last two letters of the columns are one axis, on which the first takes so many steps; see
+    /// [`Shape::wide_pitch`].
+    pitch: Option<i64>,
 }
 
 impl Shape {
@@ -128,7 +140,7 @@ impl Shape {
         let side = |letters: &[u32]| -> At { letters.iter().map(|letter| index[letter].clone()).collect() };
         let lhs = strided(writer, node.operands[0], &side(&op.lhs), &symbols)?;
         let rhs = strided(writer, node.operands[1], &side(&op.rhs), &symbols)?;
-        Ok(Shape { value, at, batch, rows, columns, summed: inner, lhs, rhs })
+        Ok(Shape { value, at, batch, rows, columns, summed: inner, lhs, rhs, pitch: None })
     }
 
     /// The same product, its columns being contiguous where the first root is stored, if either side is.
@@ -144,6 +156,38 @@ impl Shape {
             return self;
         }
         self.turned()
+    }
+
+    /// The distance of image rows, if the product is a convolution: its two last columns (or rows) are places in an
+    /// image whose rows are longer than what is asked of them. Then it pays to compute whole rows, and to drop what
+    /// lies between those asked for: places become one contiguous axis.
+    fn wide_pitch(&self) -> Option<i64> {
+        self.pitch_of(&self.columns, &self.rhs).or_else(|| self.pitch_of(&self.rows, &self.lhs))
+    }
+
+    fn pitch_of(&self, letters: &[Letter], matrix: &Strided) -> Option<i64> {
+        let [.., row, column] = letters else { return None };
+        let windowed = self.summed.iter().filter(|letter| matrix.slope(&letter.symbol).is_one()).count() == 1;
+        let (height, width) = (row.extent.as_constant()?, column.extent.as_constant()?);
+        let pitch = matrix.slope(&row.symbol).as_constant()?;
+        let fits = windowed && matrix.slope(&column.symbol).is_one() && (width..=2 * width).contains(&pitch);
+        (fits && (height - 1) * pitch + width <= WIDEST).then_some(pitch)
+    }
+
+    /// Columns are places in an image with rows of `pitch`; all other columns are fixed in an instance.
+    fn widened(self, pitch: i64) -> Shape {
+        let mut shape = if self.pitch_of(&self.columns, &self.rhs).is_some() { self } else { self.turned() };
+        let image = shape.columns.split_off(shape.columns.len() - 2);
+        shape.batch.append(&mut shape.columns);
+        Shape { columns: image, pitch: Some(pitch), ..shape }
+    }
+
+    /// Elements between places of neighbouring letters, and places altogether.
+    fn wide_run(&self) -> Option<(Run, Dim)> {
+        let (pitch, [row, column]) = (self.pitch?, self.columns.as_slice()) else { return None };
+        let pitch = Dim::constant(pitch);
+        let extent = &(&(&row.extent - &Dim::one()) * &pitch) + &column.extent;
+        Some((Run { letters: self.columns.clone(), extent }, pitch))
     }
 
     /// The same product with rows and columns exchanged.
@@ -327,9 +371,22 @@ impl Axes {
             (run, runs)
         };
         let (m, other_rows) = longest(runs(&shape.rows, &[&[&shape.lhs][..], &result].concat(), chosen));
-        let (n, other_columns) =
-            longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen));
-        let (k, other_summed) = longest(summed_runs(shape, chosen));
+        let (n, other_columns) = match shape.wide_run() {
+            Some((run, _)) => (Some(run), Vec::new()),
+            None => longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen)),
+        };
+        // A sum along contiguous elements reads whole cache lines; one across them reads a line per element.
+        let along =
+            |run: &Run| [&shape.lhs, &shape.rhs].iter().all(|matrix| matrix.slope(run.last()).is_one());
+        let summed = summed_runs(shape, chosen);
+        let (whole, across): (Vec<Run>, Vec<Run>) = summed.into_iter().partition(along);
+        let (k, other_summed) = match whole.is_empty() {
+            true => longest(across),
+            false => {
+                let (k, rest) = longest(whole);
+                (k, [across, rest].concat())
+            }
+        };
         Axes { m, n, k, other_rows, other_columns, other_summed }
     }
 }
@@ -341,13 +398,21 @@ impl<'p, 'w> Product<'p, 'w> {
         shape: Shape,
         roots: &[Stored],
     ) -> Result<Product<'p, 'w>, Diagnostic> {
+        let mut shape = shape;
         let direct = direct(writer, &shape, roots)?;
         let guess = |run: &Run| around.guess.of(&run.extent);
+        let instances = |shape: &Shape| around.guess.product(shape.batch.iter().map(|letter| &letter.extent));
+        // Results that several sums are added to must not share cache lines between instances: they are in tiles.
+        if direct.is_none() && instances(&shape) < FEW {
+            let others = Axes::new(&shape, &direct, around.guess, None).other_columns;
+            let letters = others.iter().flat_map(|run| &run.letters).map(|letter| letter.symbol.clone());
+            shape = shape.with_batch(&letters.collect::<Vec<_>>());
+        }
         let Axes { m, n, k, other_rows, other_columns, other_summed } =
             Axes::new(&shape, &direct, around.guess, None);
         let size = |run: &Option<Run>| run.as_ref().map_or(1.0, guess);
         let all = |runs: &[Run]| runs.iter().map(guess).product::<f64>();
-        let batch = around.guess.product(shape.batch.iter().map(|letter| &letter.extent)) * all(&other_rows);
+        let batch = instances(&shape) * all(&other_rows);
         let sizes = Sizes {
             instances: batch,
             rows: size(&m),
@@ -534,6 +599,10 @@ impl<'p, 'w> Product<'p, 'w> {
             let slopes = self.n.run.iter().map(|run| (run.last().clone(), Dim::one())).collect();
             return (slopes, self.n.length.clone());
         }
+        if let Some((run, pitch)) = self.shape.wide_run() {
+            let letters = run.letters.iter().map(|letter| letter.symbol.clone());
+            return (letters.zip([pitch, Dim::one()]).collect(), run.extent);
+        }
         let mut slopes = HashMap::new();
         let width = self.shape.columns.iter().rev().fold(Dim::one(), |stride, letter| {
             slopes.insert(letter.symbol.clone(), stride.clone());
@@ -624,7 +693,7 @@ impl<'p, 'w> Product<'p, 'w> {
 /// The place of the result, if the product can be written there as it is.
 fn direct(writer: &mut Writer, shape: &Shape, roots: &[Stored]) -> Result<Option<Strided>, Diagnostic> {
     let [(root, home)] = roots else { return Ok(None) };
-    if root.value != shape.value || root.at != shape.at {
+    if shape.pitch.is_some() || root.value != shape.value || root.at != shape.at {
         return Ok(None);
     }
     let offset = writer.offset(home, &root.at);
