@@ -1,6 +1,7 @@
 //! Parts of networks: rows, products with epilogues, attention, convolution, reductions that are cut.
 
 use crate::programs::*;
+use nnc_compiler::differentiate::pullback;
 use nnc_ir::kernel::{Compare as Relation, Kernel, Statement};
 use nnc_ir::ops::*;
 use nnc_ir::plan::{Plan, Step};
@@ -236,6 +237,87 @@ fn attention_over_heads() {
             &[&[("B", 2), ("T", 5)], &[("B", 1), ("T", 70)]],
         );
         assert!(launches(&plan).len() <= 8, "{}", show(&plan));
+    }
+}
+
+/// Whether a matrix of scores has a place in memory.
+fn keeps_scores(plan: &Plan) -> bool {
+    plan.entries[0].places.iter().any(|place| place.shape.iter().filter(|size| **size == s("T")).count() == 2)
+}
+
+#[test]
+fn scores_of_attention_stay_in_cache() {
+    let declared = vec![size("B", 1, None), size("T", 1, Some(1024))];
+    let runs: &[&[(&str, i64)]] = &[&[("B", 2), ("T", 70)], &[("B", 1), ("T", 1)], &[("B", 1), ("T", 64)]];
+    for heads in [1, 3] {
+        let part = || f32s(&[s("B"), d(heads), s("T"), d(8)]);
+        let f = function(&[part(), part(), part()], |b, x| vec![attention(b, x[0], x[1], x[2], true)]);
+        let plan = check("attention", &f, declared.clone(), runs);
+        assert!(launches(&plan).len() == 1 && !keeps_scores(&plan), "{}", show(&plan));
+    }
+}
+
+#[test]
+fn scores_and_their_gradient_stay_in_cache() {
+    let part = || f32s(&[s("B"), d(3), s("T"), d(8)]);
+    let f = function(&[part(), part(), part(), part()], |b, x| {
+        let y = attention(b, x[0], x[1], x[2], true);
+        pullback(b, &[(y, x[3])], &x[..3]).unwrap_or_default()
+    });
+    let declared = vec![size("B", 1, None), size("T", 1, Some(1024))];
+    let runs: &[&[(&str, i64)]] = &[&[("B", 2), ("T", 70)], &[("B", 1), ("T", 3)]];
+    let plan = check("attention's gradient", &f, declared, runs);
+    assert!(!keeps_scores(&plan), "{}", show(&plan));
+}
+
+#[test]
+fn scores_that_others_read_are_stored_too() {
+    let part = || f32s(&[s("B"), d(3), s("T"), d(8)]);
+    let f = function(&[part(), part(), part()], |b, x| {
+        let op = Contract { lhs: vec![0, 1, 2, 4], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 3] };
+        let scores = b.apply(op, &[x[0], x[1]]);
+        let p = softmax(b, scores);
+        let op = Contract { lhs: vec![0, 1, 2, 3], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 4] };
+        vec![b.apply(op, &[p, x[2]]), p]
+    });
+    let declared = vec![size("B", 1, None), size("T", 1, Some(1024))];
+    check("weights of attention", &f, declared, &[&[("B", 2), ("T", 70)]]);
+}
+
+#[test]
+fn costly_functions_are_computed_in_strips() {
+    for columns in [40, 512, 700] {
+        let f = function(&[f32s(&[s("B"), d(columns)])], |b, x| {
+            let e = b.apply(Erf, &[x[0]]);
+            let y = b.mul(e, x[0]);
+            let z = b.apply(Tanh, &[y]);
+            let sum = b.sum(z, vec![1]);
+            vec![z, sum, b.add(y, e)]
+        });
+        let plan = check("strips", &f, vec![size("B", 1, None)], &[&[("B", 3)]]);
+        let text = show(&plan);
+        assert_eq!(text.contains("map erf"), columns >= 64, "{text}");
+    }
+}
+
+#[test]
+fn the_gradient_of_a_convolution_is_one() {
+    for (dilation, height, width) in [(1, 6, 7), (2, 5, 9)] {
+        let f = function(
+            &[f32s(&[s("B"), d(4), d(height), d(width)]), f32s(&[d(4), d(3), d(3), d(2)])],
+            |b, x| {
+                // [b, o, i, j] and [o, c, a, e]
+                let op =
+                    Contract { lhs: vec![0, 1, 2, 3], rhs: vec![1, 4, 5, 6], out: vec![0, 4, 2, 5, 3, 6] };
+                let y = b.apply(op, x);
+                let length = d(width + dilation);
+                let y = b.apply(FoldWindow { axis: 4, length, stride: 1, dilation }, &[y]);
+                let length = d(height + 2 * dilation);
+                vec![b.apply(FoldWindow { axis: 2, length, stride: 1, dilation }, &[y])]
+            },
+        );
+        let plan = check("gradient", &f, vec![size("B", 1, None)], &[&[("B", 2)]]);
+        assert!(launches(&plan).iter().all(|kernel| !kernel.name.contains("fold")), "{}", show(&plan));
     }
 }
 
