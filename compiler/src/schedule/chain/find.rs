@@ -16,39 +16,36 @@ pub(in crate::schedule) fn merge(around: &Surroundings, units: &mut Units) {
     if !around.expander.target.tiles || !around.expander.target.gemm {
         return;
     }
-    for component in components(around, units) {
-        let finder = Finder { around, units, matrices: &component.matrices };
-        if let Some((members, chain)) = finder.chain(&component.units) {
+    for matrices in components(around, units) {
+        // Chains found before have changed the numbers of units.
+        let candidates = matrices.iter().flat_map(|value| touching(units, *value)).collect();
+        let finder = Finder { around, units, matrices: &matrices };
+        if let Some((members, chain)) = finder.chain(&candidates) {
             replace(units, &members, chain);
         }
     }
 }
 
-/// Matrices of one shape, and the units that make or read them, connected.
-struct Component {
-    matrices: BTreeSet<Value>,
-    units: BTreeSet<usize>,
-}
-
-fn components(around: &Surroundings, units: &Units) -> Vec<Component> {
-    let mut found: Vec<Component> = Vec::new();
+/// Matrices of one shape that are connected by units that make or read them.
+fn components(around: &Surroundings, units: &Units) -> Vec<BTreeSet<Value>> {
+    let mut found: Vec<(BTreeSet<Value>, BTreeSet<usize>)> = Vec::new();
     let mut values: Vec<Value> = units.makers.keys().copied().collect();
     values.sort();
     for value in values.into_iter().filter(|value| is_matrix(around, units, *value)) {
-        let mut joined = Component { matrices: BTreeSet::from([value]), units: touching(units, value) };
+        let (mut matrices, mut around_it) = (BTreeSet::from([value]), touching(units, value));
         let shape = around.expander.graph.shape(value);
-        found.retain_mut(|other| {
-            let alike = other.matrices.iter().all(|other| around.expander.graph.shape(*other) == shape);
-            let joins = alike && !other.units.is_disjoint(&joined.units);
+        found.retain_mut(|(others, units)| {
+            let alike = others.iter().all(|other| around.expander.graph.shape(*other) == shape);
+            let joins = alike && !units.is_disjoint(&around_it);
             if joins {
-                joined.matrices.append(&mut other.matrices);
-                joined.units.append(&mut other.units);
+                matrices.append(others);
+                around_it.append(units);
             }
             !joins
         });
-        found.push(joined);
+        found.push((matrices, around_it));
     }
-    found
+    found.into_iter().map(|(matrices, _)| matrices).collect()
 }
 
 fn touching(units: &Units, value: Value) -> BTreeSet<usize> {
@@ -164,8 +161,8 @@ impl Finder<'_, '_, '_> {
         frame
     }
 
-    /// Whether a product has other factors in every batch: then panels share no operand. One that sums over rows must
-    /// go straight to its place.
+    /// Whether a product has other factors in every batch, as then panels share no operand, but not in every row, as then
+    /// a panel is no product. One that sums over rows must go straight to its place.
     fn is_batched(&self, group: &Group, frame: &Frame, sums_rows: bool) -> bool {
         let Some((value, at)) = &group.anchor else { return false };
         let Some(Op::Contract(op)) = self.around.expander.graph.node(*value).map(|node| &node.op) else {
@@ -173,15 +170,16 @@ impl Finder<'_, '_, '_> {
         };
         let index = letters_at(op, at);
         let shared = op.lhs.iter().filter(|letter| op.rhs.contains(letter));
-        let batched =
-            shared.into_iter().any(|letter| frame.batch.iter().any(|s| index[letter].as_symbol() == Some(s)));
+        let shared: Vec<&Symbol> = shared.filter_map(|letter| index[letter].as_symbol()).collect();
+        let batched = frame.batch.iter().any(|symbol| shared.contains(&symbol));
+        let many = sums_rows || !shared.contains(&&frame.row);
         let sums = op.lhs.iter().chain(&op.rhs).any(|letter| summed_symbol(*letter) == frame.row);
         let direct = || match group.roots.as_slice() {
             [root] => root.value == *value && root.at == *at,
             _ => false,
         };
         let kept = || frame.batch.iter().all(|symbol| holds(at, symbol));
-        batched && sums == sums_rows && (!sums_rows || direct() && kept())
+        batched && many && sums == sums_rows && (!sums_rows || direct() && kept())
     }
 
     /// Whether a unit can follow the members: what it reads of theirs is of its own rows, and nothing else must run
