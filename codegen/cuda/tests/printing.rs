@@ -39,7 +39,7 @@ fn micro_kernels_are_refused() {
     let gemm = Gemm { m: n(1), n: n(1), k: n(1), c: matrix(), a: matrix(), b: matrix(), accumulate: false };
     let made = samples::kernel("product", Vec::new(), Vec::new(), vec![Statement::Gemm(Box::new(gemm))]);
     let error = print(&made, &OPTIONS).unwrap_err();
-    assert_eq!(error.to_string(), "kernel `product` calls a matrix micro-kernel, which only the CPU has");
+    assert_eq!(error.to_string(), "kernel `product` calls a micro-kernel, which only the CPU has");
 }
 
 #[test]

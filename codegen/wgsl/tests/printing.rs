@@ -79,7 +79,7 @@ fn micro_kernels_are_refused() {
     let gemm = Gemm { m: n(1), n: n(1), k: n(1), c: matrix(), a: matrix(), b: matrix(), accumulate: false };
     let buffers = vec![buffer("x", DType::F32, n(1), Access::ReadWrite)];
     let made = kernel("product", buffers, Vec::new(), vec![Statement::Gemm(Box::new(gemm))]);
-    assert_eq!(refusal(&made), "kernel `product` calls a matrix micro-kernel, which only the CPU has");
+    assert_eq!(refusal(&made), "kernel `product` calls a micro-kernel, which only the CPU has");
 }
 
 #[test]

@@ -54,7 +54,9 @@ pub(super) fn finish(
     visit::rename(&mut body, &mut Dims(&|dim| tidy(dim, &ranges)));
     prune(&mut body);
     if vector && writer.expander.target.tiles {
-        body = strips::cut(body, writer, guess);
+        let mut guess = guess.clone();
+        grid.iter().for_each(|(counter, extent)| guess.counter(counter, extent));
+        body = strips::cut(body, writer, &guess);
     }
     let size = |place: &Place| place.shape.iter().fold(Dim::one(), |size, dim| &size * dim);
     let buffers = writer.buffers.iter().map(|(id, access)| {
