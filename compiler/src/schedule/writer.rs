@@ -419,9 +419,7 @@ impl<'w> Writer<'w> {
 
     /// The element type a fold runs in.
     pub fn wide(&self, value: Value, fold: Fold) -> DType {
-        let dtype = self.expander.graph.ty(value).dtype;
-        let half = matches!(dtype, DType::Bf16 | DType::F16) && matches!(fold, Fold::Add | Fold::Mul);
-        if half { DType::F32 } else { dtype }
+        fold.accumulator(self.expander.graph.ty(value).dtype)
     }
 
     /// `expr` as another element type.

@@ -196,6 +196,12 @@ impl Fold {
         if infinite { Scalar::Cast(dtype).evaluate(&[self.identity()], DType::F64) } else { self.identity() }
     }
 
+    /// The element type in which elements of type `dtype` are folded: sums and products of 16-bit floats need more.
+    pub fn accumulator(self, dtype: DType) -> DType {
+        let grows = matches!(self, Fold::Add | Fold::Mul);
+        if grows && dtype.is_half() { DType::F32 } else { dtype }
+    }
+
     /// One step.
     pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
