@@ -404,6 +404,11 @@ impl Sweep {
     }
 }
 
+/// Whether an element of the result is one of the operand at another index.
+pub(super) fn is_index_map(op: &Op) -> bool {
+    matches!(op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_) | Op::Window(_))
+}
+
 /// Letters that are summed, in the order of the operands.
 pub(super) fn summed(op: &Contract) -> Vec<u32> {
     let mut letters = Vec::new();
