@@ -617,7 +617,7 @@ impl<'p> Task<'p> {
         if let Some(norm) = norm {
             results.push((Port::Named("grad_norm".into()), norm));
         }
-        e.writes_where = Some(e.is_finite(total));
+        e.writes_where = vec![e.is_finite(total)];
         for (slot, gradient) in trained.iter().zip(gradients) {
             e.update(*slot, gradient, t);
         }

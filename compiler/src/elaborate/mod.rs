@@ -144,8 +144,9 @@ pub struct Elaborator<'a> {
     /// Micro-batches per step; above 1 random numbers and `before` follow the entry's input `draw`.
     pub(crate) micro: i64,
     pub(crate) draw: Option<Value>,
-    /// Where it does not hold, writes keep the old value: elements that do not train, micro-batches but the first.
-    pub(crate) writes_where: Option<Tensor>,
+    /// Where one of them does not hold, writes keep the old value: elements that do not train, micro-batches but the
+    /// first, a broken loss.
+    pub(crate) writes_where: Vec<Tensor>,
     /// The weight that is being made: `init` of its policies may change its start.
     pub(crate) making: Option<usize>,
     /// Names of the declarations that have been applied.
@@ -196,7 +197,7 @@ impl<'a> Elaborator<'a> {
             step: None,
             micro: 1,
             draw: None,
-            writes_where: None,
+            writes_where: Vec::new(),
             making: None,
             used: HashSet::new(),
             made_policies: HashSet::new(),

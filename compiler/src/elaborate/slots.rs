@@ -310,11 +310,9 @@ impl<'a> Elaborator<'a> {
         let live = tensor.axes.iter().find_map(|a| a.live);
         let Some(spread) = self.spread(&tensor, &axes, span) else { return };
         let mut value = self.b.cast(spread, ty.dtype);
-        if let Some(allowed) = self.writes_where.clone()
-            && (allowed.axes.is_empty() || self.ty(allowed.value).shape == ty.shape)
-        {
-            let old = self.raw_slot(slot);
-            value = self.kept_where(&allowed, value, old.value);
+        if !self.writes_where.is_empty() {
+            let old = self.raw_slot(slot).value;
+            value = self.where_allowed(value, old);
         }
         let level = self.level(slot);
         self.slots[slot].values[level] = Some(value);

@@ -106,14 +106,14 @@ impl<'a> Elaborator<'a> {
         self.in_front(|this| {
             let t = this.step_value();
             let first = (this.micro > 1).then(|| this.is_first_micro_batch());
+            let outer = std::mem::replace(&mut this.writes_where, first.into_iter().collect());
             this.each_copy(slot, &[], &mut |this, _| {
-                let outer = std::mem::replace(&mut this.writes_where, first.clone());
                 for place in 0..this.slots[slot].policies.len() {
                     this.run_entry(slot, place, "before", None, t);
                 }
-                this.writes_where = outer;
                 Vec::new()
             });
+            this.writes_where = outer;
         });
     }
 
@@ -180,14 +180,14 @@ impl<'a> Elaborator<'a> {
         let free = self.free_elements(slot, t);
         let count = self.slots[slot].policies.len();
         for name in ["step", "after"] {
-            let outer = self.writes_where.clone();
+            let around = self.writes_where.len();
             if name == "step" {
-                self.writes_where = self.both(outer.clone(), free.clone());
+                self.writes_where.extend(free.clone());
             }
             for place in 0..count {
                 self.run_entry(slot, place, name, Some(gradient), t);
             }
-            self.writes_where = outer;
+            self.writes_where.truncate(around);
         }
     }
 
@@ -212,31 +212,31 @@ impl<'a> Elaborator<'a> {
         if tensor.value == old.value {
             return;
         }
-        let mut value = self.b.cast(tensor.value, self.slots[slot].ty.dtype);
-        if let Some(allowed) = self.writes_where.clone() {
-            value = self.kept_where(&allowed, value, old.value);
-        }
+        let value = self.b.cast(tensor.value, self.slots[slot].ty.dtype);
+        let value = self.where_allowed(value, old.value);
         self.slots[slot].written = true;
         *self.slots[slot].values.last_mut().expect("a slot has a value at the entry") = Some(value);
     }
 
+    /// `new` where writes are allowed, else `old`. A condition on elements of another shape is not about these.
+    pub(crate) fn where_allowed(&mut self, new: Value, old: Value) -> Value {
+        let mut value = new;
+        for allowed in self.writes_where.clone() {
+            if allowed.axes.is_empty() || self.ty(allowed.value).shape == self.ty(old).shape {
+                value = self.kept_where(&allowed, value, old);
+            }
+        }
+        value
+    }
+
     /// `new` where a condition holds, else `old`, in the type of `old`.
-    pub(crate) fn kept_where(&mut self, allowed: &Tensor, new: Value, old: Value) -> Value {
+    fn kept_where(&mut self, allowed: &Tensor, new: Value, old: Value) -> Value {
         let shape = self.ty(old).shape.clone();
         let condition = match allowed.axes.is_empty() {
             true => self.b.broadcast(allowed.value, shape, Vec::new()),
             false => allowed.value,
         };
         self.b.apply(ops::Select, &[condition, new, old])
-    }
-
-    /// Where two conditions hold; one of them may be one truth value for all elements.
-    fn both(&mut self, whole: Option<Tensor>, elements: Option<Tensor>) -> Option<Tensor> {
-        let (Some(whole), Some(elements)) = (&whole, &elements) else { return whole.or(elements) };
-        let shape = self.ty(elements.value).shape.clone();
-        let spread = self.b.broadcast(whole.value, shape, Vec::new());
-        let value = self.b.apply(ops::And, &[spread, elements.value]);
-        Some(Tensor { value, ..elements.clone() })
     }
 
     /// Whether a number is neither infinite nor undefined. An update with such a loss would hide where it came from.
