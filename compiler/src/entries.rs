@@ -605,7 +605,14 @@ impl<'p> Task<'p> {
         let mut sums = Vec::new();
         if fit.accumulate > 1 {
             (gradients, sums) = e.summed_gradients(&trained, gradients);
+            // One broken loss breaks the sum, and with it the step.
+            let (sum, port) = e.summed("loss.sum", total, fit.span);
+            let kept = if kind == Kind::Accumulate { sum } else { e.b.fill_like(0.0, sum) };
+            results.push((port, kept));
+            total = sum;
         }
+        let finite = e.is_finite(total);
+        e.keep_written_where(&finite);
         if kind == Kind::Accumulate {
             results.extend(sums.into_iter().zip(gradients));
             results.extend(e.written_slots(false));
@@ -617,7 +624,7 @@ impl<'p> Task<'p> {
         if let Some(norm) = norm {
             results.push((Port::Named("grad_norm".into()), norm));
         }
-        e.writes_where = vec![e.is_finite(total)];
+        e.writes_where = vec![finite];
         for (slot, gradient) in trained.iter().zip(gradients) {
             e.update(*slot, gradient, t);
         }

@@ -4,11 +4,12 @@
 use super::policies::{entry, subject_name};
 use super::values::{Binding, Tensor, Val};
 use super::{Elaborator, LoopFrame};
-use nnc_base::Diagnostic;
+use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::{Port, SlotKind};
 use nnc_ir::kernel::Compare as Comparison;
-use nnc_ir::{DType, Dim, Symbol, Type, Value, ops};
+use nnc_ir::{DType, Dim, Symbol, Value, ops};
+use std::collections::HashMap;
 
 /// What runs for one copy of a weight: slices of the operands in, values to collect out.
 type PerCopy<'f, 'a> = &'f mut dyn FnMut(&mut Elaborator<'a>, &[Value]) -> Vec<Value>;
@@ -301,30 +302,44 @@ impl<'a> Elaborator<'a> {
         trained.iter().zip(gradients).map(of_free).collect()
     }
 
-    /// Mean gradients over micro-batches: what was summed before, and a share of this one. The sums are caches, empty
-    /// between steps, so that checkpoints do not hold them.
+    /// Mean gradients over micro-batches: what was summed before, and a share of this one. And the slots of the sums.
     pub(crate) fn summed_gradients(
         &mut self,
         trained: &[usize],
         gradients: Vec<Value>,
     ) -> (Vec<Value>, Vec<Port>) {
         let share = 1.0 / self.micro as f64;
-        let mut ports = Vec::new();
-        let mut sums = Vec::new();
-        for (slot, gradient) in trained.iter().zip(gradients) {
-            let shape = self.ty(gradient).shape.clone();
+        let of_slot = |(slot, gradient): (&usize, Value)| {
             let path = format!("{}.gradient", self.slots[*slot].path);
-            let (axes, span) =
-                (shape.iter().cloned().map(super::Axis::sized).collect(), self.slots[*slot].span);
-            let ty = Type::new(DType::F32, shape);
-            let sum = self.add_slot(&path, SlotKind::Cache, ty, axes, None, &[], span);
-            let before = self.raw_slot(sum).value;
             let gradient = self.b.cast(gradient, DType::F32);
             let part = self.b.scale(gradient, share);
-            sums.push(self.b.add(before, part));
-            ports.push(Port::Slot(sum));
+            self.summed(&path, part, self.slots[*slot].span)
+        };
+        trained.iter().zip(gradients).map(of_slot).unzip()
+    }
+
+    /// `part` and what earlier micro-batches added to the sum at `path`. A sum is a cache, empty between steps, so that
+    /// checkpoints do not hold it.
+    pub(crate) fn summed(&mut self, path: &str, part: Value, span: Span) -> (Value, Port) {
+        let ty = self.ty(part).clone();
+        let axes = ty.shape.iter().cloned().map(super::Axis::sized).collect();
+        let sum = self.add_slot(path, SlotKind::Cache, ty, axes, None, &[], span);
+        let before = self.raw_slot(sum).value;
+        (self.b.add(before, part), Port::Slot(sum))
+    }
+
+    /// Takes back what the model and `before` have written, unless `allowed` holds.
+    pub(crate) fn keep_written_where(&mut self, allowed: &Tensor) {
+        let params = self.ports.iter().cloned().zip(self.b.params().iter().copied());
+        let params: HashMap<Port, Value> = params.collect();
+        for slot in 0..self.slots.len() {
+            let Some(new) = self.slots[slot].values[0].filter(|_| self.slots[slot].written) else { continue };
+            let old = match params.get(&Port::Slot(slot)) {
+                Some(value) => *value,
+                None => self.entry_param(Port::Slot(slot), self.slots[slot].ty_at(0)),
+            };
+            self.slots[slot].values[0] = Some(self.kept_where(allowed, new, old));
         }
-        (sums, ports)
     }
 
     /// Weights that may train: floats.
