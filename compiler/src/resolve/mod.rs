@@ -69,21 +69,13 @@ impl<'p> Resolve<'p, '_> {
     fn uses(&mut self, name: &'p Name) {
         let known = self.bound.contains(name.text.as_str())
             || self.program.lookup(self.place, &name.text).is_some()
-            || self.failed_import(&name.text)
+            // Reported where it is imported.
+            || self.source.missing.contains(&name.text)
             || crate::elaborate::is_builtin(&name.text);
         if !known {
             let local = self.bound.iter().copied();
             self.found.push(unknown_name(self.program, self.place, &name.text, name.span, local));
         }
-    }
-
-    /// Names of a `use` that found nothing have been reported there.
-    fn failed_import(&self, name: &str) -> bool {
-        let uses = self.source.syntax.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Use(used) => Some(used),
-            _ => None,
-        });
-        uses.flat_map(|used| used.names.iter().flatten().chain(used.path.last())).any(|n| n.text == name)
     }
 
     fn calls(&mut self, name: &'p Name, args: &'p [ast::Arg]) {
