@@ -157,8 +157,7 @@ fn of_entry(plan: &Plan, entry: &EntryPlan, sizes: &Sizes) -> EntryAccount {
 }
 
 fn sum<'a>(places: impl Iterator<Item = &'a Place>, sizes: &Sizes) -> Option<i64> {
-    let size = |place: &Place| place.shape.iter().fold(Dim::one(), |size, dim| &size * dim);
-    places.map(|place| bytes(&size(place), place.dtype.size(), sizes)).sum()
+    places.map(|place| bytes(&place.size(), place.dtype.size(), sizes)).sum()
 }
 
 /// Why the plan has a kernel: what the scheduler noted.

@@ -192,7 +192,7 @@ impl<'w> Writer<'w> {
             Some(tile) => (self.tiles[tile as usize].dtype, self.tiles[tile as usize].size.clone()),
             None => {
                 let place = &self.places[self.buffers[buffer.0 as usize].0.0 as usize];
-                (place.dtype, place.shape.iter().fold(Dim::one(), |size, dim| &size * dim))
+                (place.dtype, place.size())
             }
         }
     }

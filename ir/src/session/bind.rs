@@ -76,8 +76,8 @@ impl<D: Device> Binder<'_, '_, D> {
             },
             Step::Copy { from, to } => {
                 let place = self.entry.places.get(from.0 as usize).ok_or(CallError::NoPlace(*from))?;
-                let elements = place.shape.iter().fold(Dim::one(), |product, dim| &product * dim);
-                Bound::Copy { from: self.spot(*from)?, to: self.spot(*to)?, elements, dtype: place.dtype }
+                let (elements, dtype) = (place.size(), place.dtype);
+                Bound::Copy { from: self.spot(*from)?, to: self.spot(*to)?, elements, dtype }
             }
         })
     }
