@@ -243,12 +243,6 @@ impl<'f> Expander<'f> {
                 self.gather(node.operands[0], operand(1), axis, batch, at, ranges)
             }
             Lowered::Kernel | Lowered::Structure => Expansion::Opaque,
-            Lowered::Host(why) => {
-                return Err(unsupported(
-                    node.span,
-                    format!("`{}` runs on the host only: {why}", node.op.name()),
-                ));
-            }
         })
     }
 

@@ -158,8 +158,6 @@ pub enum Lowered {
     Kernel,
     /// Has bodies: becomes steps of the plan.
     Structure,
-    /// Runs on the host only, and why.
-    Host(&'static str),
 }
 
 /// How elements are folded. The order is fixed by the plan.
