@@ -280,7 +280,7 @@ fn plain(expr: &ast::Expr) -> Option<Plain> {
             _ => None,
         },
         ast::ExprKind::Unary { op: ast::UnaryOp::Neg, value } => match plain(value)? {
-            Plain::Int(n) => Some(Plain::Int(-n)),
+            Plain::Int(n) => n.checked_neg().map(Plain::Int),
             Plain::Real(x) => Some(Plain::Real(-x)),
             _ => None,
         },
@@ -302,7 +302,8 @@ fn arithmetic(op: ast::BinaryOp, left: &Plain, right: &Plain) -> Option<Plain> {
             Op::Add => a.checked_add(*b),
             Op::Sub => a.checked_sub(*b),
             Op::Mul => a.checked_mul(*b),
-            Op::Div => a.checked_div_euclid(*b),
+            // As in the language, divisors are positive.
+            Op::Div if *b > 0 => a.checked_div_euclid(*b),
             _ => None,
         };
         return whole.map(Plain::Int);
