@@ -11,7 +11,7 @@ use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
 use nnc_ir::plan::Guard;
-use nnc_ir::training::Training;
+use nnc_ir::training::{DEFAULT_HELD_OUT, Training};
 use nnc_ir::{DType, Dim, Type, Value, ops};
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -254,7 +254,8 @@ impl<'p> Task<'p> {
             return steps;
         }
         let samples = self.world.data(&fit.data).map_or(0, |info| info.samples);
-        let train = samples as i64 - (samples as f64 * fit.held_out).round() as i64;
+        let held_out = fit.held_out.unwrap_or(DEFAULT_HELD_OUT);
+        let train = samples as i64 - (samples as f64 * held_out).round() as i64;
         let per_step = fit.data.batch().saturating_mul(fit.accumulate.max(1));
         fit.epochs.unwrap_or(1).saturating_mul((train / per_step).max(1))
     }

@@ -134,9 +134,8 @@ macro_rules! with_trainer {
 
 /// The data of a fit.
 fn open(files: &Files, fit: &Fit) -> Result<Fed, ExitCode> {
-    let share = (fit.held_out != 0.1).then_some(fit.held_out);
-    let feeding = files.spec(&fit.data, share).feeding().map_err(refuse)?;
-    let dataset = files.open(&fit.data, share).map_err(refuse)?;
+    let feeding = files.spec(&fit.data, fit.held_out).feeding().map_err(refuse)?;
+    let dataset = files.open(&fit.data, fit.held_out).map_err(refuse)?;
     Ok((Arc::from(dataset), feeding))
 }
 
