@@ -1,6 +1,6 @@
 //! Kernels that between them have every statement, expression and element type: what every printer must print.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 use nnc_ir::kernel::{
     Access, Buffer, BufferId, Compare, Expr, Kernel, LoopKind, Scalar, Statement, Tile, Var,
