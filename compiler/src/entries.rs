@@ -13,7 +13,7 @@ use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
 use nnc_ir::plan::Guard;
 use nnc_ir::training::{DEFAULT_HELD_OUT, Training};
 use nnc_ir::{DType, Dim, Type, Value, ops};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// A model as the tensor IR, with what its training program says.
@@ -641,22 +641,16 @@ impl<'p> Task<'p> {
                 self.built.module.sizes.push(Size { symbol, min: 1, max: None, multiple: 1 });
             }
         }
-        let new: Vec<usize> = done.slots.iter().map(|slot| self.slot(slot)).collect();
+        let new = self.slots(&done.slots);
         let remap = |port: Port| match port {
             Port::Slot(slot) => Port::Slot(new[slot]),
             named => named,
         };
         self.built.guards.extend(done.guards.into_iter().map(|guard| (name.to_string(), guard)));
-        for (key, span) in done.spans {
-            if !self.built.spans.iter().any(|(known, _)| *known == key) {
-                self.built.spans.push((key, span));
-            }
-        }
-        for key in done.frozen {
-            if !self.built.frozen.contains(&key) {
-                self.built.frozen.push(key);
-            }
-        }
+        let known: HashSet<String> = self.built.spans.iter().map(|(key, _)| key.clone()).collect();
+        self.built.spans.extend(done.spans.into_iter().filter(|(key, _)| !known.contains(key)));
+        let known: HashSet<String> = self.built.frozen.iter().cloned().collect();
+        self.built.frozen.extend(done.frozen.into_iter().filter(|key| !known.contains(key)));
         if name == "forward" {
             self.built.regions = done.regions;
         }
@@ -671,14 +665,18 @@ impl<'p> Task<'p> {
         self.built.module.entries.push(entry);
     }
 
-    fn slot(&mut self, slot: &Slot) -> usize {
-        match self.built.module.slot(&slot.path) {
-            Some(known) => known,
-            None => {
-                self.built.module.slots.push(slot.clone());
-                self.built.module.slots.len() - 1
-            }
-        }
+    /// The module's numbers of an entry's slots; those it does not know yet are added.
+    fn slots(&mut self, slots: &[Slot]) -> Vec<usize> {
+        let all = &mut self.built.module.slots;
+        let mut known: HashMap<String, usize> =
+            all.iter().enumerate().map(|(place, slot)| (slot.path.clone(), place)).collect();
+        let mut number = |slot: &Slot| {
+            *known.entry(slot.path.clone()).or_insert_with(|| {
+                all.push(slot.clone());
+                all.len() - 1
+            })
+        };
+        slots.iter().map(&mut number).collect()
     }
 }
 

@@ -91,7 +91,7 @@ impl<'a> Elaborator<'a> {
             return value;
         }
         // Its `use` line has been reported.
-        if self.program.sources[scope.source].missing.contains(name) {
+        if self.told_enough() || self.program.sources[scope.source].missing.contains(name) {
             return Val::Unknown;
         }
         let local = scope.all_names();

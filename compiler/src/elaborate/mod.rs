@@ -50,6 +50,9 @@ pub const MAX_COPIES: i64 = 4096;
 /// Nodes of one entry, at most.
 pub const MAX_NODES: usize = 200_000;
 
+/// Findings of one entry, or of what is looked at before, at most.
+pub const MAX_FINDINGS: usize = 200;
+
 /// What differs between the entries of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
@@ -222,9 +225,14 @@ impl<'a> Elaborator<'a> {
             .diagnostics
             .iter()
             .any(|d| d.code == diagnostic.code && d.labels.first().map(|l| l.span) == place);
-        if !known && self.diagnostics.len() < 200 {
+        if !known && !self.told_enough() {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Whether nothing more is reported.
+    pub(crate) fn told_enough(&self) -> bool {
+        self.diagnostics.len() >= MAX_FINDINGS
     }
 
     /// Adds a node, or reports why its operands do not fit.

@@ -3,6 +3,7 @@
 
 mod walk;
 
+use crate::elaborate::MAX_FINDINGS;
 use crate::program::{Program, Source};
 use nnc_base::Diagnostic;
 use nnc_grammar::syntax::{self as ast, DeclKind, ExprKind, Field, Item, ItemKind, Name};
@@ -42,6 +43,9 @@ impl<'p> Resolve<'p, '_> {
         let mut all = Vec::new();
         Walk { see: &mut |seen| all.push(seen) }.item(item);
         for seen in all {
+            if self.found.len() >= MAX_FINDINGS {
+                return;
+            }
             match seen {
                 Seen::Binds(_) => {}
                 Seen::Uses(name) => self.uses(name),
