@@ -11,7 +11,7 @@ use super::facts::Facts;
 use super::home::Home;
 use super::sizes::Guess;
 use super::units::{Group, Root};
-use super::writer::{Stash, Writer, step_of};
+use super::writer::{Stash, Writer};
 use nnc_base::Diagnostic;
 use nnc_ir::kernel::{BufferId, Expr, Statement, Var};
 use nnc_ir::{Dim, Symbol};
@@ -366,7 +366,7 @@ impl<'r, 'w> Rows<'r, 'w> {
             let dtype = self.writer.wide(fold.point.0, fold.sweep.fold);
             let term = self.writer.term(&fold.sweep, dtype)?;
             let running = Expr::Load(*tile, offset.clone());
-            let value = Expr::Apply(step_of(fold.sweep.fold), vec![running, term]);
+            let value = Expr::Apply(fold.sweep.fold.function(), vec![running, term]);
             self.writer.push(Statement::Store { buffer: *tile, offset: offset.clone(), value });
         }
         self.writer.close_all(&inner);

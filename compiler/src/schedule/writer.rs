@@ -473,7 +473,7 @@ impl<'w> Writer<'w> {
             let term = self.guarded_product(&guards, &factors, fold, dtype)?;
             total = Some(match total {
                 None => term,
-                Some(total) => Expr::Apply(step_of(fold), vec![total, term]),
+                Some(total) => Expr::Apply(fold.function(), vec![total, term]),
             });
         }
         let total = total.unwrap_or(Expr::Constant(fold.identity_of(dtype), dtype));
@@ -539,17 +539,5 @@ fn never(dim: &Dim, bound: &Dim) -> bool {
         (Some(dim), Some(bound)) => dim < 0 || dim >= bound,
         (Some(dim), None) => dim < 0,
         _ => false,
-    }
-}
-
-/// The scalar function that is one step of a fold.
-pub(super) fn step_of(fold: Fold) -> Scalar {
-    match fold {
-        Fold::Add => Scalar::Add,
-        Fold::Mul => Scalar::Mul,
-        Fold::Max => Scalar::Max,
-        Fold::Min => Scalar::Min,
-        Fold::Or => Scalar::Or,
-        Fold::And => Scalar::And,
     }
 }

@@ -223,6 +223,18 @@ impl Fold {
         }
     }
 
+    /// The scalar function that takes one step.
+    pub fn function(self) -> Scalar {
+        match self {
+            Fold::Add => Scalar::Add,
+            Fold::Mul => Scalar::Mul,
+            Fold::Max => Scalar::Max,
+            Fold::Min => Scalar::Min,
+            Fold::Or => Scalar::Or,
+            Fold::And => Scalar::And,
+        }
+    }
+
     /// Name in the IR text.
     pub fn name(self) -> &'static str {
         match self {

@@ -231,7 +231,7 @@ impl<'k, D: Dialect> Printer<'k, D> {
         let fold = *self.folds.get(&var).ok_or_else(|| format!("adds to {}, which is no fold", var.0))?;
         let (value, dtype) = self.expr(value)?;
         self.same(self.scalar(var)?, dtype, || format!("fold {}", var.0))?;
-        let sum = self.typed(expressions::step(fold), dtype, dtype, &[variable(var), value])?;
+        let sum = self.typed(fold.function(), dtype, dtype, &[variable(var), value])?;
         self.line(&format!("{} = {};", variable(var), sum));
         Ok(())
     }
