@@ -498,10 +498,17 @@ pub(crate) fn writes_of(body: &ast::Body) -> Vec<&str> {
 }
 
 /// The same inside the bodies of an `if`.
-pub(crate) fn writes_in_expr(expr: &ast::Expr) -> Vec<&str> {
-    let ast::ExprKind::If { then, other, .. } = &expr.kind else { return Vec::new() };
+fn writes_in_expr(expr: &ast::Expr) -> Vec<&str> {
+    match &expr.kind {
+        ast::ExprKind::If { then, other, .. } => writes_of_sides(then, other.as_deref()),
+        _ => Vec::new(),
+    }
+}
+
+/// The same in both sides of an `if`.
+pub(crate) fn writes_of_sides<'a>(then: &'a ast::Body, other: Option<&'a ast::Else>) -> Vec<&'a str> {
     let mut names = writes_of(then);
-    match other.as_deref() {
+    match other {
         Some(ast::Else::Body(body)) => names.extend(writes_of(body)),
         Some(ast::Else::If(expr)) => names.extend(writes_in_expr(expr)),
         None => {}
