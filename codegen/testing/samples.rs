@@ -214,6 +214,16 @@ pub fn index_expressions() -> Vec<Dim> {
     ]
 }
 
+/// The value of one of [`index_expressions`] where `M` is 3 and `N` is 20.
+pub fn index_value(dim: &Dim, i: i64) -> f64 {
+    let value = |name: &Symbol| match &*name.0 {
+        "M" => Some(3),
+        "N" => Some(20),
+        _ => Some(i),
+    };
+    dim.evaluate(&value).expect("all symbols have values") as f64
+}
+
 /// One row of numbers for each of [`index_expressions`].
 pub fn indices() -> Kernel {
     let rows = index_expressions();
