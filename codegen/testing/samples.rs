@@ -1,6 +1,6 @@
 //! Kernels that between them have every statement, expression and element type: what every printer must print.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 use nnc_ir::kernel::{
     Access, Buffer, BufferId, Compare, Expr, Kernel, LoopKind, Scalar, Statement, Tile, Var,
@@ -212,6 +212,16 @@ pub fn index_expressions() -> Vec<Dim> {
         n(0),
         n(-12),
     ]
+}
+
+/// The value of one of [`index_expressions`] where `M` is 3 and `N` is 20.
+pub fn index_value(dim: &Dim, i: i64) -> f64 {
+    let value = |name: &Symbol| match &*name.0 {
+        "M" => Some(3),
+        "N" => Some(20),
+        _ => Some(i),
+    };
+    dim.evaluate(&value).expect("all symbols have values") as f64
 }
 
 /// One row of numbers for each of [`index_expressions`].

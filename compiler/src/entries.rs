@@ -11,9 +11,9 @@ use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
 use nnc_ir::plan::Guard;
-use nnc_ir::training::Training;
+use nnc_ir::training::{DEFAULT_HELD_OUT, Training};
 use nnc_ir::{DType, Dim, Type, Value, ops};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 /// A model as the tensor IR, with what its training program says.
@@ -254,7 +254,8 @@ impl<'p> Task<'p> {
             return steps;
         }
         let samples = self.world.data(&fit.data).map_or(0, |info| info.samples);
-        let train = samples as i64 - (samples as f64 * fit.held_out).round() as i64;
+        let held_out = fit.held_out.unwrap_or(DEFAULT_HELD_OUT);
+        let train = samples as i64 - (samples as f64 * held_out).round() as i64;
         let per_step = fit.data.batch().saturating_mul(fit.accumulate.max(1));
         fit.epochs.unwrap_or(1).saturating_mul((train / per_step).max(1))
     }
@@ -605,7 +606,14 @@ impl<'p> Task<'p> {
         let mut sums = Vec::new();
         if fit.accumulate > 1 {
             (gradients, sums) = e.summed_gradients(&trained, gradients);
+            // One broken loss breaks the sum, and with it the step.
+            let (sum, port) = e.summed("loss.sum", total, fit.span);
+            let kept = if kind == Kind::Accumulate { sum } else { e.b.fill_like(0.0, sum) };
+            results.push((port, kept));
+            total = sum;
         }
+        let finite = e.is_finite(total);
+        e.keep_written_where(&finite);
         if kind == Kind::Accumulate {
             results.extend(sums.into_iter().zip(gradients));
             results.extend(e.written_slots(false));
@@ -617,7 +625,7 @@ impl<'p> Task<'p> {
         if let Some(norm) = norm {
             results.push((Port::Named("grad_norm".into()), norm));
         }
-        e.writes_where = Some(e.is_finite(total));
+        e.writes_where = vec![finite];
         for (slot, gradient) in trained.iter().zip(gradients) {
             e.update(*slot, gradient, t);
         }
@@ -633,22 +641,16 @@ impl<'p> Task<'p> {
                 self.built.module.sizes.push(Size { symbol, min: 1, max: None, multiple: 1 });
             }
         }
-        let new: Vec<usize> = done.slots.iter().map(|slot| self.slot(slot)).collect();
+        let new = self.slots(&done.slots);
         let remap = |port: Port| match port {
             Port::Slot(slot) => Port::Slot(new[slot]),
             named => named,
         };
         self.built.guards.extend(done.guards.into_iter().map(|guard| (name.to_string(), guard)));
-        for (key, span) in done.spans {
-            if !self.built.spans.iter().any(|(known, _)| *known == key) {
-                self.built.spans.push((key, span));
-            }
-        }
-        for key in done.frozen {
-            if !self.built.frozen.contains(&key) {
-                self.built.frozen.push(key);
-            }
-        }
+        let known: HashSet<String> = self.built.spans.iter().map(|(key, _)| key.clone()).collect();
+        self.built.spans.extend(done.spans.into_iter().filter(|(key, _)| !known.contains(key)));
+        let known: HashSet<String> = self.built.frozen.iter().cloned().collect();
+        self.built.frozen.extend(done.frozen.into_iter().filter(|key| !known.contains(key)));
         if name == "forward" {
             self.built.regions = done.regions;
         }
@@ -663,14 +665,18 @@ impl<'p> Task<'p> {
         self.built.module.entries.push(entry);
     }
 
-    fn slot(&mut self, slot: &Slot) -> usize {
-        match self.built.module.slot(&slot.path) {
-            Some(known) => known,
-            None => {
-                self.built.module.slots.push(slot.clone());
-                self.built.module.slots.len() - 1
-            }
-        }
+    /// The module's numbers of an entry's slots; those it does not know yet are added.
+    fn slots(&mut self, slots: &[Slot]) -> Vec<usize> {
+        let all = &mut self.built.module.slots;
+        let mut known: HashMap<String, usize> =
+            all.iter().enumerate().map(|(place, slot)| (slot.path.clone(), place)).collect();
+        let mut number = |slot: &Slot| {
+            *known.entry(slot.path.clone()).or_insert_with(|| {
+                all.push(slot.clone());
+                all.len() - 1
+            })
+        };
+        slots.iter().map(&mut number).collect()
     }
 }
 

@@ -3,8 +3,11 @@
 /// The candidate closest to `name`, if it is close enough to suggest.
 pub fn nearest<'n>(name: &str, candidates: impl IntoIterator<Item = &'n str>) -> Option<String> {
     let limit = (name.chars().count() / 3).max(1);
+    let is_about_as_long =
+        |candidate: &&str| candidate.chars().count().abs_diff(name.chars().count()) <= limit;
     candidates
         .into_iter()
+        .filter(is_about_as_long)
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, candidate)| (*distance, candidate.len()))

@@ -122,6 +122,7 @@ impl Loader<'_> {
         };
         let Some(first) = path.first() else {
             let name = &names[0];
+            self.program.sources[source].missing.insert(name.text.clone());
             let message = format!("`use {}` names no module", name.text);
             self.program.diagnostics.push(
                 Diagnostic::error("name::unknown", name.span, message).help("write `use module::{name}`"),
@@ -143,14 +144,14 @@ impl Loader<'_> {
                 Some(item) if !name.text.starts_with('_') => {
                     self.program.sources[source].imports.insert(name.text.clone(), item);
                 }
-                Some(_) => self.program.diagnostics.push(
-                    Diagnostic::error(
-                        "name::private",
-                        name.span,
-                        format!("`{}` is private to its module", name.text),
-                    )
-                    .help("names that start with `_` stay in their file"),
-                ),
+                Some(_) => {
+                    self.program.sources[source].missing.insert(name.text.clone());
+                    let message = format!("`{}` is private to its module", name.text);
+                    self.program.diagnostics.push(
+                        Diagnostic::error("name::private", name.span, message)
+                            .help("names that start with `_` stay in their file"),
+                    );
+                }
                 None => {
                     self.program.sources[source].missing.insert(name.text.clone());
                     let known = modules.iter().flat_map(|m| names_of(&self.program.sources[*m]));

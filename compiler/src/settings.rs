@@ -28,7 +28,7 @@ pub(crate) struct FitSettings<'a> {
     pub clip: Option<f64>,
     pub accumulate: i64,
     pub shuffle: bool,
-    pub held_out: f64,
+    pub held_out: Option<f64>,
     pub evaluate_every: i64,
     pub patience: i64,
     pub checkpoint_every: i64,
@@ -79,7 +79,7 @@ pub(crate) fn settings_of<'a>(
         clip: None,
         accumulate: 1,
         shuffle: true,
-        held_out: 0.1,
+        held_out: None,
         evaluate_every: 0,
         patience: 0,
         checkpoint_every: 0,
@@ -168,7 +168,7 @@ impl Reader {
                 _ => self.wrong(expr, "true or false"),
             },
             "held_out" => match self.positive(expr) {
-                Some(share) if share < 1.0 => fit.held_out = share,
+                Some(share) if share < 1.0 => fit.held_out = Some(share),
                 _ => self.wrong(expr, "a share below 1, such as 10%"),
             },
             "evaluate_every" => fit.evaluate_every = self.whole(expr).unwrap_or(0),
@@ -253,7 +253,7 @@ impl Reader {
                     .help("add `steps = ..` or `epochs = ..`"),
             );
         }
-        if fit.patience > 0 && (fit.evaluate_every == 0 || fit.held_out == 0.0) {
+        if fit.patience > 0 && (fit.evaluate_every == 0 || fit.held_out == Some(0.0)) {
             let message = "`patience` counts evaluations, and this fit makes none before its end";
             self.diagnostics.push(
                 Diagnostic::error("train::patience", fit.span, message)
@@ -280,7 +280,7 @@ fn plain(expr: &ast::Expr) -> Option<Plain> {
             _ => None,
         },
         ast::ExprKind::Unary { op: ast::UnaryOp::Neg, value } => match plain(value)? {
-            Plain::Int(n) => Some(Plain::Int(-n)),
+            Plain::Int(n) => n.checked_neg().map(Plain::Int),
             Plain::Real(x) => Some(Plain::Real(-x)),
             _ => None,
         },
@@ -302,7 +302,8 @@ fn arithmetic(op: ast::BinaryOp, left: &Plain, right: &Plain) -> Option<Plain> {
             Op::Add => a.checked_add(*b),
             Op::Sub => a.checked_sub(*b),
             Op::Mul => a.checked_mul(*b),
-            Op::Div => a.checked_div_euclid(*b),
+            // As in the language, divisors are positive.
+            Op::Div if *b > 0 => a.checked_div_euclid(*b),
             _ => None,
         };
         return whole.map(Plain::Int);

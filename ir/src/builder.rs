@@ -53,6 +53,11 @@ impl Builder {
         value
     }
 
+    /// The function's own parameters.
+    pub fn params(&self) -> &[Value] {
+        &self.open[0].params
+    }
+
     /// The type of a value.
     pub fn ty(&self, value: Value) -> &Type {
         self.function.ty(value)

@@ -44,6 +44,11 @@ impl DType {
         matches!(self, DType::F64 | DType::F32 | DType::Bf16 | DType::F16)
     }
 
+    /// Whether values are floats of 16 bits.
+    pub fn is_half(self) -> bool {
+        matches!(self, DType::Bf16 | DType::F16)
+    }
+
     /// Whether values are integers (`Bool` is not).
     pub fn is_int(self) -> bool {
         matches!(self, DType::I32 | DType::U32 | DType::U8)

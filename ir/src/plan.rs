@@ -68,6 +68,13 @@ pub struct Place {
     pub class: PlaceClass,
 }
 
+impl Place {
+    /// The number of elements.
+    pub fn size(&self) -> Dim {
+        self.shape.iter().fold(Dim::one(), |product, dim| &product * dim)
+    }
+}
+
 /// Whose memory a place is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PlaceClass {

@@ -31,6 +31,8 @@ pub struct DataSource {
 
 /// Samples per step where a program states none.
 pub const DEFAULT_BATCH: usize = 32;
+/// Share of the samples that is kept for evaluation where neither a program nor its data state one.
+pub const DEFAULT_HELD_OUT: f64 = 0.1;
 
 impl DataSource {
     /// Samples per step.
@@ -63,8 +65,8 @@ pub struct Fit {
     pub accumulate: i64,
     /// Whether samples come in a new random order each epoch.
     pub shuffle: bool,
-    /// Share of the samples, from the end, that is kept for evaluation.
-    pub held_out: f64,
+    /// Share of the samples, from the end, that is kept for evaluation; without it the data decide.
+    pub held_out: Option<f64>,
     /// Steps between evaluations; 0 evaluates at the end only.
     pub evaluate_every: i64,
     /// Evaluations without improvement before an early stop; 0 never stops early.

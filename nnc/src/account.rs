@@ -8,7 +8,7 @@ use nnc_ir::session::{Sizes, working_bytes};
 use nnc_ir::training::{Plain, Training};
 use nnc_ir::{Dim, Symbol};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The account of a plan.
 #[derive(Debug, Serialize)]
@@ -81,7 +81,7 @@ pub fn account(compiled: &Compiled) -> Account {
     let weights = plan.slots.iter().filter(|slot| slot.kind == SlotKind::Weight);
     let slots = plan.slots.iter().map(|slot| SlotAccount {
         path: slot.path.clone(),
-        kind: kind_name(slot.kind),
+        kind: slot.kind.name(),
         r#type: slot.ty.to_string(),
         bytes: bytes(&slot.ty.size(), slot.ty.dtype.size(), &sizes),
     });
@@ -92,14 +92,6 @@ pub fn account(compiled: &Compiled) -> Account {
         sizes: sizes.iter().map(|(symbol, size)| (symbol.to_string(), *size)).collect(),
         code_bytes: compiled.code.iter().map(Vec::len).sum(),
         build_milliseconds: compiled.seconds * 1e3,
-    }
-}
-
-fn kind_name(kind: SlotKind) -> &'static str {
-    match kind {
-        SlotKind::Weight => "weight",
-        SlotKind::State => "state",
-        SlotKind::Cache => "cache",
     }
 }
 
@@ -157,8 +149,7 @@ fn of_entry(plan: &Plan, entry: &EntryPlan, sizes: &Sizes) -> EntryAccount {
 }
 
 fn sum<'a>(places: impl Iterator<Item = &'a Place>, sizes: &Sizes) -> Option<i64> {
-    let size = |place: &Place| place.shape.iter().fold(Dim::one(), |size, dim| &size * dim);
-    places.map(|place| bytes(&size(place), place.dtype.size(), sizes)).sum()
+    places.map(|place| bytes(&place.size(), place.dtype.size(), sizes)).sum()
 }
 
 /// Why the plan has a kernel: what the scheduler noted.
@@ -166,7 +157,8 @@ fn why(entry: &EntryPlan, name: &str) -> String {
     let notes = entry.notes.iter().filter_map(|note| note.strip_prefix(name)?.strip_prefix(": "));
     let mut notes: Vec<&str> = notes.collect();
     notes.sort_by_key(|note| note.starts_with("guarded"));
-    notes.dedup();
+    let mut told = BTreeSet::new();
+    notes.retain(|note| told.insert(*note));
     if notes.is_empty() { "an operation with a kernel of its own".into() } else { notes.join("; ") }
 }
 

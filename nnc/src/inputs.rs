@@ -70,19 +70,24 @@ fn tensor(input: &TensorFacts, source: &str, facts: Option<&Facts>) -> Result<Ho
     Ok(fitted(input, found, is_table))
 }
 
-/// A scalar; it must be exact in the input's type.
+/// A scalar; an integer must be exact in the input's type.
 fn number_of(input: &TensorFacts, number: f64) -> Result<HostTensor, RunError> {
-    let whole = |least: f64, most: f64| number.fract() == 0.0 && (least..=most).contains(&number);
-    let tensor = match input.dtype.as_str() {
-        "f32" => Some(HostTensor::scalar(number as f32)),
-        "f64" => Some(HostTensor::scalar(number)),
-        "i32" => whole(i32::MIN.into(), i32::MAX.into()).then(|| HostTensor::scalar(number as i32)),
-        "u32" => whole(0.0, u32::MAX.into()).then(|| HostTensor::scalar(number as u32)),
-        _ => None,
-    };
+    let dtype = DType::from_name(&input.dtype);
+    let fits = |dtype: &DType| matches!(dtype, DType::F32 | DType::F64) || holds(*dtype, &[number]);
+    let tensor = dtype.filter(fits).and_then(|dtype| HostTensor::from_f64(dtype, Vec::new(), &[number]));
     tensor.ok_or_else(|| {
         RunError::new("call::shape", format!("input `{}` is {input}, which `{number}` is not", input.name))
     })
+}
+
+/// Whether an integer type of 32 bits has all the numbers.
+fn holds(dtype: DType, numbers: &[f64]) -> bool {
+    let (least, most) = match dtype {
+        DType::I32 => (i32::MIN.into(), i32::MAX.into()),
+        DType::U32 => (0.0, u32::MAX.into()),
+        _ => return false,
+    };
+    numbers.iter().all(|number| number.fract() == 0.0 && (least..=most).contains(number))
 }
 
 /// A text as the model's tokens: one sample.
@@ -109,16 +114,10 @@ fn fitted(input: &TensorFacts, found: HostTensor, is_table: bool) -> HostTensor 
     };
     let convertible = found.dtype() == DType::I32 || is_table;
     let values = found.to_f64();
-    let within =
-        |least: f64, most: f64| values.iter().all(|x| x.fract() == 0.0 && (least..=most).contains(x));
-    let converted = match input.dtype.as_str() {
-        "u32" if convertible && within(0.0, u32::MAX.into()) => {
-            HostTensor::from_values(shape.clone(), &values.iter().map(|x| *x as u32).collect::<Vec<_>>())
-        }
-        "i32" if convertible && within(i32::MIN.into(), i32::MAX.into()) => {
-            HostTensor::from_values(shape.clone(), &values.iter().map(|x| *x as i32).collect::<Vec<_>>())
-        }
-        _ => HostTensor::from_bytes(found.dtype(), shape, found.bytes()),
+    let converted = match DType::from_name(&input.dtype).filter(|dtype| convertible && holds(*dtype, &values))
+    {
+        Some(dtype) => HostTensor::from_f64(dtype, shape, &values),
+        None => HostTensor::from_bytes(found.dtype(), shape, found.bytes()),
     };
     converted.unwrap_or(found)
 }

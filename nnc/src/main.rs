@@ -16,7 +16,6 @@ use clap::{Parser, Subcommand};
 use files::Files;
 use nnc_compiler::entries::Built;
 use nnc_compiler::program;
-use nnc_runtime::checkpoint::TensorFile;
 use nnc_runtime::weights::keys;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -38,7 +37,7 @@ enum Command {
         /// Settings of the model, `name=value`.
         #[arg(long = "param")]
         params: Vec<String>,
-        /// A file of weights to compare with the model: missing, spare and mis-shaped tensors.
+        /// Weights to compare with the model, a file or the folder of a run: missing, spare and mis-shaped tensors.
         #[arg(long)]
         weights: Option<PathBuf>,
         /// One JSON object per finding.
@@ -119,12 +118,9 @@ fn check(file: &Path, params: &[String], weights: Option<&Path>, json: bool) -> 
 
 /// Compares a file with the slots of a model; what the file has too much is told, and no failure.
 fn check_weights(built: &Built, weights: &Path, json: bool) -> ExitCode {
-    let file = match TensorFile::open(weights) {
+    let file = match nnc_runtime::weights::open(weights) {
         Ok(file) => file,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return pipeline::refuse(error),
     };
     let slots = &built.module.slots;
     let entries = built.module.entries.iter();

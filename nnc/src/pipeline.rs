@@ -107,9 +107,9 @@ pub fn add_sides<'n>(built: &mut Built, mut wanted: impl Iterator<Item = &'n str
 
 /// An entry that a program does not have.
 pub fn no_entry(module: &Module, name: &str) -> ExitCode {
-    let entries = module.entries.iter().map(|entry| entry.name.as_str());
-    let mut names: Vec<&str> = entries.chain([sides::FORWARD_SAVING, sides::BACKWARD]).collect();
-    names.dedup();
+    let mut names: Vec<&str> = module.entries.iter().map(|entry| entry.name.as_str()).collect();
+    let sides = [sides::FORWARD_SAVING, sides::BACKWARD];
+    names.extend(sides.iter().filter(|side| module.entry(side).is_none()));
     refuse(format!("there is no entry `{name}`; there are {}", names.join(", ")))
 }
 

@@ -10,6 +10,7 @@ use nnc_ir::training::{Fit, Plain, Training};
 use nnc_kernels::random::threefry2x32;
 use nnc_runtime::cpu::Cpu;
 use nnc_runtime::trainer::{Fed, Options, Trainer};
+use nnc_runtime::{HostTensor, weights};
 use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
@@ -134,9 +135,8 @@ macro_rules! with_trainer {
 
 /// The data of a fit.
 fn open(files: &Files, fit: &Fit) -> Result<Fed, ExitCode> {
-    let share = (fit.held_out != 0.1).then_some(fit.held_out);
-    let feeding = files.spec(&fit.data, share).feeding().map_err(refuse)?;
-    let dataset = files.open(&fit.data, share).map_err(refuse)?;
+    let feeding = files.spec(&fit.data, fit.held_out).feeding().map_err(refuse)?;
+    let dataset = files.open(&fit.data, fit.held_out).map_err(refuse)?;
     Ok((Arc::from(dataset), feeding))
 }
 
@@ -188,7 +188,8 @@ pub fn eval(arguments: &Eval) -> ExitCode {
 fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
     let Ready { files, training, .. } = ready;
     let (dataset, feeding) = open(files, first(training)?)?;
-    trainer.load_weights(&arguments.weights).map_err(refuse)?;
+    let file = weights::open(&arguments.weights).map_err(refuse)?;
+    trainer.load_weights(&file).map_err(refuse)?;
     let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
     let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
     if arguments.common.json {
@@ -257,11 +258,12 @@ fn generate_on<D: Device>(
     mut trainer: Trainer<D>,
 ) -> Result<(), ExitCode> {
     let context = context_of(&ready.training);
-    trainer.load_weights(&arguments.weights).map_err(refuse)?;
-    let weights = nnc_runtime::weights::open(&arguments.weights).map_err(refuse)?;
-    let vocabulary = nnc_runtime::weights::facts(&weights).and_then(|facts| facts.vocabulary);
-    let vocabulary =
-        vocabulary.ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
+    let file = weights::open(&arguments.weights).map_err(refuse)?;
+    trainer.load_weights(&file).map_err(refuse)?;
+    let facts = weights::facts(&file).map_err(refuse)?;
+    let vocabulary = facts
+        .and_then(|facts| facts.vocabulary)
+        .ok_or_else(|| refuse("the weights tell no vocabulary: they are not of a text model"))?;
     let mut tokens = vocabulary.encode(&arguments.prompt).map_err(refuse)?;
     if tokens.is_empty() {
         return Err(refuse("the prompt is empty"));
@@ -306,11 +308,10 @@ fn context_of(training: &Training) -> usize {
 }
 
 /// The logits of the last position.
-fn last_row(logits: &HostBytes) -> Vec<f64> {
-    let width = logits.shape.last().copied().unwrap_or(1);
-    let all = logits.bytes.chunks_exact(4).map(|b| f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]])));
-    let all: Vec<f64> = all.collect();
-    all[all.len() - width..].to_vec()
+fn last_row(logits: &HostTensor) -> Vec<f64> {
+    let width = logits.shape().last().copied().unwrap_or(1);
+    let mut all = logits.to_f64();
+    all.split_off(all.len() - width)
 }
 
 /// A character drawn from its logits.

@@ -2,12 +2,16 @@
 //! read off the shapes, so that a mistake is told in the caller's words before anything runs.
 
 use crate::file::error::{list, nearest};
+use crate::tensor::{Element, HostTensor};
 use nnc_ir::graph::Port;
 use nnc_ir::plan::{EntryPlan, Place, Plan};
-use nnc_ir::session::{HostBytes, Sizes};
+use nnc_ir::session::{Device, HostBytes, Output, Session, Sizes};
 use nnc_ir::{DType, Symbol};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fmt;
+
+/// A named result.
+pub type Named = (String, HostTensor);
 
 /// Why a model could not be made or a call did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +77,42 @@ fn named(entry: &EntryPlan) -> impl Iterator<Item = (&str, &Place)> {
     })
 }
 
+/// Calls an entry. Run-time sizes are read off the inputs; results come in the order of the entry.
+pub fn call<D: Device>(
+    session: &mut Session<D>,
+    plan: &Plan,
+    name: &str,
+    inputs: &[(&str, HostBytes)],
+) -> Result<Vec<Named>, RunError> {
+    let sizes = bind(entry(plan, name)?, inputs)?;
+    let outputs = session.call(name, inputs, &sizes);
+    let outputs = outputs.map_err(|error| RunError::new("call::run", error.to_string()))?;
+    let host = |(name, bytes): Output| {
+        let tensor = HostTensor::from_bytes(bytes.dtype, bytes.shape, &bytes.bytes).ok_or_else(|| {
+            RunError::new("call::run", format!("output `{name}` has another size than its shape"))
+        })?;
+        Ok((name, tensor))
+    };
+    outputs.into_iter().map(host).collect()
+}
+
+/// Draws the initial values of all slots; the entry `init` must be there.
+pub fn initialize<D: Device>(session: &mut Session<D>, plan: &Plan, seed: u32) -> Result<(), RunError> {
+    let inputs = if takes(entry(plan, "init")?, "seed") { vec![("seed", scalar(seed))] } else { Vec::new() };
+    call(session, plan, "init", &inputs).map(drop)
+}
+
+/// A tensor as an input.
+pub fn view(tensor: &HostTensor) -> HostBytes<'_> {
+    HostBytes { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), bytes: Cow::Borrowed(tensor.bytes()) }
+}
+
+/// A number as an input.
+pub fn scalar<T: Element>(value: T) -> HostBytes<'static> {
+    let tensor = HostTensor::scalar(value);
+    HostBytes { dtype: T::DTYPE, shape: Vec::new(), bytes: Cow::Owned(tensor.bytes().to_vec()) }
+}
+
 /// Whether the entry takes an input of this name.
 pub fn takes(entry: &EntryPlan, name: &str) -> bool {
     named(entry).any(|(known, _)| known == name)
@@ -85,39 +125,46 @@ pub fn bind(entry: &EntryPlan, inputs: &[(&str, HostBytes)]) -> Result<Sizes, Ru
         return Err(RunError::new("call::input", message).help(expected(entry)));
     }
     let mut sizes = Sizes::new();
-    let mut origin: BTreeMap<Symbol, String> = BTreeMap::new();
     for (name, place) in named(entry) {
         let Some((_, tensor)) = inputs.iter().find(|(given, _)| *given == name) else {
             let message = format!("input `{name}` is missing");
             return Err(RunError::new("call::input", message).help(expected(entry)));
         };
         check(name, place, tensor)?;
-        for (axis, (dim, size)) in place.shape.iter().zip(&tensor.shape).enumerate() {
+        for (dim, size) in place.shape.iter().zip(&tensor.shape) {
             let Some(symbol) = dim.as_symbol() else { continue };
-            let here = format!("axis {axis} of `{name}`");
-            match sizes.insert(symbol.clone(), *size as i64) {
-                Some(known) if known != *size as i64 => {
-                    let first = origin.get(symbol).cloned().unwrap_or_default();
-                    let message = format!("`{symbol}` is {known} by {first} and {size} by {here}");
-                    return Err(RunError::new("call::size", message));
-                }
-                _ => origin.insert(symbol.clone(), here),
-            };
+            if *sizes.entry(symbol.clone()).or_insert(*size as i64) != *size as i64 {
+                return Err(conflict(entry, inputs, symbol));
+            }
         }
     }
     Ok(sizes)
 }
 
+/// Two axes that give a run-time size different values: the first that has it, and the first that differs.
+fn conflict(entry: &EntryPlan, inputs: &[(&str, HostBytes)], symbol: &Symbol) -> RunError {
+    let mut axes: Vec<(usize, String)> = Vec::new();
+    for (name, place) in named(entry) {
+        let shape = inputs.iter().find(|(given, _)| *given == name).map_or(&[][..], |(_, t)| &t.shape);
+        for (axis, (dim, size)) in place.shape.iter().zip(shape).enumerate() {
+            if dim.as_symbol() == Some(symbol) && axes.iter().all(|(known, _)| known != size) {
+                axes.push((*size, format!("axis {axis} of `{name}`")));
+            }
+        }
+    }
+    let told: Vec<String> = axes.iter().take(2).map(|(size, axis)| format!("{size} by {axis}")).collect();
+    RunError::new("call::size", format!("`{symbol}` is {}", told.join(" and ")))
+}
+
 /// Element type, number of axes, and the sizes that are fixed.
 fn check(name: &str, place: &Place, tensor: &HostBytes) -> Result<(), RunError> {
-    let wanted = describe(place);
-    let found = format!("{}{:?}", tensor.dtype, tensor.shape);
     let sizes = || place.shape.iter().zip(&tensor.shape);
     let fits = place.shape.len() == tensor.shape.len()
         && sizes().all(|(dim, size)| dim.as_constant().is_none_or(|fixed| fixed == *size as i64));
     if place.dtype == tensor.dtype && fits {
         return Ok(());
     }
+    let (wanted, found) = (describe(place), format!("{}{:?}", tensor.dtype, tensor.shape));
     let message = format!("input `{name}` is {wanted}; {found} is given");
     let error = RunError::new("call::shape", message);
     Err(match (place.dtype == tensor.dtype, place.dtype) {
@@ -147,7 +194,6 @@ mod tests {
     use super::*;
     use nnc_ir::Dim;
     use nnc_ir::plan::{PlaceClass, PlaceId};
-    use std::borrow::Cow;
 
     fn pair() -> EntryPlan {
         let place =

@@ -13,7 +13,7 @@
 //! ```
 
 use crate::artifact::{Artifact, Interface};
-use crate::call::{RunError, bind, entry, takes};
+use crate::call::{self, Named, RunError};
 use crate::checkpoint::{TensorFile, TensorView};
 use crate::cpu::Cpu;
 use crate::file::error::nearest;
@@ -22,7 +22,6 @@ use crate::weights::{self, Need};
 use nnc_ir::graph::SlotKind;
 use nnc_ir::plan::Plan;
 use nnc_ir::session::{HostBytes, Session};
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -32,9 +31,6 @@ pub struct Model {
     plan: Plan,
     interface: Interface,
 }
-
-/// A named result.
-pub type Named = (String, HostTensor);
 
 impl Model {
     /// Opens an artifact: checks it, maps its code, loads its weights. An artifact is a program; open only what you
@@ -67,10 +63,7 @@ impl Model {
 
     /// Draws the initial values of all slots; the entry `init` must be there.
     pub fn initialize(&mut self, seed: u32) -> Result<(), RunError> {
-        let seed = HostTensor::scalar(seed);
-        let takes_seed = takes(entry(&self.plan, "init")?, "seed");
-        let inputs = [("seed", &seed)];
-        self.run("init", if takes_seed { &inputs } else { &[] }).map(|_| ())
+        call::initialize(&mut self.session, &self.plan, seed)
     }
 
     /// Sets weights and states from a file of tensors. Returns the paths of states that it does not have; they keep
@@ -106,26 +99,12 @@ impl Model {
     /// Runs an entry. The sizes of the batch are read off the inputs; results come in the order of the interface.
     pub fn run(&mut self, name: &str, inputs: &[(&str, &HostTensor)]) -> Result<Vec<Named>, RunError> {
         let inputs: Vec<(&str, HostBytes)> =
-            inputs.iter().map(|(name, tensor)| (*name, view(tensor))).collect();
-        let sizes = bind(entry(&self.plan, name)?, &inputs)?;
-        let outputs = self.session.call(name, &inputs, &sizes);
-        let outputs = outputs.map_err(|error| RunError::new("call::run", error.to_string()))?;
-        let host = |(name, bytes): (String, HostBytes)| {
-            let tensor = HostTensor::from_bytes(bytes.dtype, bytes.shape, &bytes.bytes);
-            let broken =
-                || RunError::new("call::run", format!("output `{name}` has another size than its shape"));
-            Ok((name.clone(), tensor.ok_or_else(broken)?))
-        };
-        outputs.into_iter().map(host).collect()
+            inputs.iter().map(|(name, tensor)| (*name, call::view(tensor))).collect();
+        call::call(&mut self.session, &self.plan, name, &inputs)
     }
 
     /// Ends what the caches remember: the next call of the entry `session` begins a new session.
     pub fn forget_caches(&mut self) {
         self.session.forget_caches();
     }
-}
-
-/// A tensor as an input.
-pub(crate) fn view(tensor: &HostTensor) -> HostBytes<'_> {
-    HostBytes { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), bytes: Cow::Borrowed(tensor.bytes()) }
 }

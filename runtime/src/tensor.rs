@@ -69,6 +69,24 @@ impl HostTensor {
         Some(HostTensor { dtype, shape, memory: AlignedBytes::copy_of(bytes), len })
     }
 
+    /// Numbers rounded to elements of `dtype`, or nothing if their count is not what the sizes say.
+    pub fn from_f64(dtype: DType, shape: Vec<usize>, numbers: &[f64]) -> Option<HostTensor> {
+        let mut bytes = Vec::with_capacity(numbers.len() * dtype.size());
+        for number in numbers {
+            match dtype {
+                DType::F64 => bytes.extend(number.to_le_bytes()),
+                DType::F32 => bytes.extend((*number as f32).to_le_bytes()),
+                DType::Bf16 => bytes.extend(half::bf16::from_f64(*number).to_le_bytes()),
+                DType::F16 => bytes.extend(half::f16::from_f64(*number).to_le_bytes()),
+                DType::I32 => bytes.extend((*number as i32).to_le_bytes()),
+                DType::U32 => bytes.extend((*number as u32).to_le_bytes()),
+                DType::U8 => bytes.push(*number as u8),
+                DType::Bool => bytes.push(u8::from(*number != 0.0)),
+            }
+        }
+        HostTensor::from_bytes(dtype, shape, &bytes)
+    }
+
     /// A tensor without axes.
     pub fn scalar<T: Element>(value: T) -> HostTensor {
         let mut tensor = HostTensor::zeros(T::DTYPE, Vec::new());
@@ -189,6 +207,15 @@ mod tests {
         assert_eq!((half.to_f64()[0], brain.to_f64()[0]), (-1.5, 2.5));
         assert_eq!(HostTensor::scalar(-7i32).to_f64(), [-7.0]);
         assert_eq!(HostTensor::scalar(u32::MAX).to_f64(), [u32::MAX as f64]);
+    }
+
+    #[test]
+    fn numbers_come_back_from_every_element_type() {
+        for dtype in DType::ALL {
+            let tensor = HostTensor::from_f64(dtype, vec![2], &[0.0, 1.0]).unwrap();
+            assert_eq!((tensor.dtype(), tensor.to_f64()), (dtype, vec![0.0, 1.0]));
+        }
+        assert!(HostTensor::from_f64(DType::F32, vec![3], &[0.0]).is_none());
     }
 
     #[test]

@@ -1,7 +1,10 @@
 //! Every scalar function at every element type, against the reference evaluation in float64.
 
+#[path = "../../testing/elements.rs"]
+mod elements;
 mod harness;
 
+use elements::decode;
 use harness::*;
 use nnc_ir::DType;
 use nnc_ir::kernel::{Compare, Kernel, Scalar};
@@ -26,29 +29,7 @@ fn elementwise(function: Scalar, operands: &[DType]) -> Kernel {
 }
 
 fn encode(dtype: DType, values: &[f64]) -> AlignedBytes {
-    match dtype {
-        DType::F64 => pack(values),
-        DType::F32 => pack(&values.iter().map(|x| *x as f32).collect::<Vec<_>>()),
-        DType::I32 => pack(&values.iter().map(|x| *x as i32).collect::<Vec<_>>()),
-        DType::U32 => pack(&values.iter().map(|x| *x as u32).collect::<Vec<_>>()),
-        DType::Bf16 => pack(&values.iter().map(|x| ((*x as f32).to_bits() >> 16) as u16).collect::<Vec<_>>()),
-        DType::F16 => panic!("f16 has tests of its own"),
-        DType::U8 | DType::Bool => pack(&values.iter().map(|x| *x as u8).collect::<Vec<_>>()),
-    }
-}
-
-fn decode(dtype: DType, bytes: &AlignedBytes) -> Vec<f64> {
-    match dtype {
-        DType::F64 => unpack(bytes),
-        DType::F32 => unpack::<f32>(bytes).into_iter().map(f64::from).collect(),
-        DType::I32 => unpack::<i32>(bytes).into_iter().map(f64::from).collect(),
-        DType::U32 => unpack::<u32>(bytes).into_iter().map(f64::from).collect(),
-        DType::Bf16 => {
-            unpack::<u16>(bytes).into_iter().map(|x| f64::from(f32::from_bits(u32::from(x) << 16))).collect()
-        }
-        DType::F16 => panic!("f16 has tests of its own"),
-        DType::U8 | DType::Bool => unpack::<u8>(bytes).into_iter().map(f64::from).collect(),
-    }
+    AlignedBytes::copy_of(&elements::encode(dtype, values))
 }
 
 /// What the kernel makes of the operands at `level`; the operands first pass through their formats.

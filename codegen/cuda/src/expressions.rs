@@ -70,15 +70,6 @@ impl Dialect for Cuda {
         text.ok_or_else(|| format!("applies {function:?} to {dtype}, which has no meaning in CUDA"))
     }
 
-    fn narrow(&self, dtype: DType, value: &str) -> String {
-        match dtype {
-            DType::Bf16 => format!("round_bf16({value})"),
-            DType::F16 => format!("round_f16({value})"),
-            DType::U8 => format!("({value} & 255u)"),
-            _ => value.to_string(),
-        }
-    }
-
     fn load(&self, memory: &Memory, offset: &str) -> String {
         let place = format!("{}[{offset}]", memory.name);
         match memory.dtype {

@@ -1,15 +1,17 @@
 //! Printed text judged on the host: a C++ compiler and a few definitions stand in for the device, the float64 reference
 //! is the judge. Skipped where there is no C++ compiler.
 
+#[path = "../../testing/elements.rs"]
+mod elements;
 #[path = "../../testing/samples.rs"]
 mod samples;
 
+use elements::{decode, encode};
 use nnc_cuda::{Options, print, symbol};
 use nnc_ir::kernel::cfamily::Library;
-use nnc_ir::kernel::half::{bf16_bits, f16_bits, f16_value};
 use nnc_ir::kernel::{Kernel, Scalar};
 use nnc_ir::ops::Fold;
-use nnc_ir::{DType, Symbol, random};
+use nnc_ir::{DType, random};
 use std::ffi::c_void;
 use std::path::Path;
 use std::process::Command;
@@ -92,32 +94,6 @@ impl Host {
             }
         }
     }
-}
-
-fn encode(dtype: DType, values: &[f64]) -> Vec<u8> {
-    let element = |x: f64| match dtype {
-        DType::F64 => x.to_ne_bytes().to_vec(),
-        DType::F32 => (x as f32).to_ne_bytes().to_vec(),
-        DType::Bf16 => bf16_bits(x).to_ne_bytes().to_vec(),
-        DType::F16 => f16_bits(x).to_ne_bytes().to_vec(),
-        DType::I32 => (x as i32).to_ne_bytes().to_vec(),
-        DType::U32 => (x as u32).to_ne_bytes().to_vec(),
-        DType::U8 | DType::Bool => vec![x as u8],
-    };
-    values.iter().flat_map(|x| element(*x)).collect()
-}
-
-fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
-    let element = |bits: u64| match dtype {
-        DType::F64 => f64::from_bits(bits),
-        DType::F32 => f64::from(f32::from_bits(bits as u32)),
-        DType::Bf16 => f64::from(f32::from_bits((bits as u32) << 16)),
-        DType::F16 => f16_value(bits as u16),
-        DType::I32 => f64::from(bits as u32 as i32),
-        _ => bits as f64,
-    };
-    bytes.chunks_exact(dtype.size()).map(|bytes| element(number(bytes))).collect()
 }
 
 fn values(dtype: DType) -> Vec<f64> {
@@ -227,14 +203,7 @@ fn statements_agree_with_plain_rust() {
     let found = decode(DType::I32, &buffers[0]);
     for (row, dim) in rows.iter().enumerate() {
         for i in 0..20 {
-            let value = |name: &Symbol| {
-                Some(match &*name.0 {
-                    "M" => 3,
-                    "N" => 20,
-                    _ => i,
-                })
-            };
-            assert_eq!(found[row * 20 + i as usize], dim.evaluate(&value).unwrap() as f64, "{dim} at {i}");
+            assert_eq!(found[row * 20 + i as usize], samples::index_value(dim, i), "{dim} at {i}");
         }
     }
 

@@ -63,15 +63,6 @@ impl Dialect for Wgsl {
         text.ok_or_else(|| format!("applies {function:?} to {dtype}, which has no meaning in WGSL"))
     }
 
-    fn narrow(&self, dtype: DType, value: &str) -> String {
-        match dtype {
-            DType::Bf16 => format!("round_bf16({value})"),
-            DType::F16 => format!("round_f16({value})"),
-            DType::U8 => format!("({value} & 255u)"),
-            _ => value.to_string(),
-        }
-    }
-
     fn load(&self, memory: &Memory, offset: &str) -> String {
         match memory.dtype {
             DType::Bool => format!("({}[{offset}] != 0u)", memory.name),

@@ -118,10 +118,7 @@ fn main(options: &Options, printed: &Printed, tiles: &str, sets_unseen: bool) ->
 
 fn tiles(kernel: &Kernel, printed: &Printed) -> Result<String, String> {
     let mut text = String::new();
-    for (tile, memory) in kernel.tiles.iter().zip(&printed.memories[kernel.buffers.len()..]) {
-        let size = tile.size.as_constant().filter(|size| *size > 0);
-        let size = size
-            .ok_or_else(|| format!("has a tile `{}` of size `{}`, not a constant", tile.name, tile.size))?;
+    for (memory, size) in printed.tiles(kernel)? {
         let _ = writeln!(text, "    var {}: array<{}, {size}>;", memory.name, word(memory.dtype));
     }
     Ok(text)

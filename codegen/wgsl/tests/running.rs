@@ -6,7 +6,7 @@ use nnc_ir::graph::{Port, Slot, SlotKind};
 use nnc_ir::kernel::{Access, Compare, Scalar};
 use nnc_ir::ops::Fold;
 use nnc_ir::plan::{Guard, PlaceClass, PlaceId, Plan, Step};
-use nnc_ir::{DType, Symbol, Type, random};
+use nnc_ir::{DType, Type, random};
 use nnc_wgsl::{Device, DeviceError, HostBytes, Session, Sizes};
 use support::samples::{self, apply, buffer, kernel, load, n, number, s, store, symbol};
 use support::{TYPES, decode, device, encode, entry, launch, place, plan, run, sizes, tensor};
@@ -94,14 +94,7 @@ fn index_arithmetic_rounds_down() {
     let (_, found) = run(device, &samples::indices(), &[], &sizes(&[("M", 3), ("N", 20)]));
     for (row, dim) in samples::index_expressions().iter().enumerate() {
         for i in 0..20 {
-            let value = |name: &Symbol| {
-                Some(match &*name.0 {
-                    "M" => 3,
-                    "N" => 20,
-                    _ => i,
-                })
-            };
-            let expected = dim.evaluate(&value).unwrap() as f64;
+            let expected = samples::index_value(dim, i);
             assert_eq!(found[0][row * 20 + i as usize], expected, "{dim} at i = {i}");
         }
     }

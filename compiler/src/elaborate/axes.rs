@@ -48,7 +48,8 @@ impl Axis {
         }
     }
 
-    fn fits(&self, other: &Axis) -> bool {
+    /// Whether two axes may be one.
+    pub(super) fn fits(&self, other: &Axis) -> bool {
         let labels = self.label && other.label && self.name != other.name;
         self.size == other.size && !labels && self.index == other.index
     }

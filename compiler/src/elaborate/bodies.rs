@@ -2,7 +2,7 @@
 
 use super::Elaborator;
 use super::axes::Axis;
-use super::indices::Left;
+use super::indices::{Left, name_at};
 use super::values::{Binding, Recipe, Scope, Tensor, Val};
 use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
@@ -140,7 +140,9 @@ impl<'a> Elaborator<'a> {
             .collect();
         match places.as_slice() {
             [] => Val::Tensor(tensor),
-            [(place, Val::Int(position))] => self.collect(name, tensor, *place, left.len(), position, span),
+            [(place, Val::Int(position))] => {
+                self.collect(name, tensor, *place, left.len(), position, &ats[*place])
+            }
             _ => {
                 let message = "a position on the left collects over the counter of a loop";
                 self.fail(
@@ -158,12 +160,13 @@ impl<'a> Elaborator<'a> {
         place: usize,
         elements: usize,
         position: &Dim,
-        span: Span,
+        at: &'a ast::At,
     ) -> Val<'a> {
         let Some(frame) = self.loops.last() else {
-            let message = format!("a position on the left, {position}, is a value here, not a new index");
+            let text = name_at(at).map_or_else(|| position.to_string(), str::to_string);
+            let message = format!("`{text}` is a value here, not a new index");
             return self.fail(
-                Diagnostic::error("index::taken", span, message)
+                Diagnostic::error("index::taken", at.span, message)
                     .help("a name that is a value already is no index: rename it on both sides"),
             );
         };
@@ -171,7 +174,8 @@ impl<'a> Elaborator<'a> {
         if !counts_up || !position.mentions(&frame.counter) {
             let message = "only the counter of the innermost loop collects";
             return self.fail(
-                Diagnostic::error("loop::order", span, message).help("write `let y[.., t, i]` in `loop t`"),
+                Diagnostic::error("loop::order", at.span, message)
+                    .help("write `let y[.., t, i]` in `loop t`"),
             );
         }
         // Axes behind the counter keep their place, those in front include the leading ones.
@@ -494,10 +498,17 @@ pub(crate) fn writes_of(body: &ast::Body) -> Vec<&str> {
 }
 
 /// The same inside the bodies of an `if`.
-pub(crate) fn writes_in_expr(expr: &ast::Expr) -> Vec<&str> {
-    let ast::ExprKind::If { then, other, .. } = &expr.kind else { return Vec::new() };
+fn writes_in_expr(expr: &ast::Expr) -> Vec<&str> {
+    match &expr.kind {
+        ast::ExprKind::If { then, other, .. } => writes_of_sides(then, other.as_deref()),
+        _ => Vec::new(),
+    }
+}
+
+/// The same in both sides of an `if`.
+pub(crate) fn writes_of_sides<'a>(then: &'a ast::Body, other: Option<&'a ast::Else>) -> Vec<&'a str> {
     let mut names = writes_of(then);
-    match other.as_deref() {
+    match other {
         Some(ast::Else::Body(body)) => names.extend(writes_of(body)),
         Some(ast::Else::If(expr)) => names.extend(writes_in_expr(expr)),
         None => {}

@@ -114,7 +114,6 @@ impl<'a> Elaborator<'a> {
         name: &'static str,
         subscript: Subscript<'a>,
         args: Vec<Given<'a>>,
-        scope: &Rc<Scope<'a>>,
         span: Span,
     ) -> Val<'a> {
         if args.iter().any(|arg| arg.value.is_unknown()) {
@@ -148,7 +147,7 @@ impl<'a> Elaborator<'a> {
                 _ => self.argument_count(name, 1, &args, span),
             },
             "random" => self.random(&args, span),
-            "size" => self.size_of(&subscript, &args, scope, span),
+            "size" => self.size_of(&subscript, &args, span),
             "rank" | "longest" => match args.as_slice() {
                 [Given { value: Val::Tensor(x), .. }] if name == "rank" => Val::int(x.axes.len() as i64),
                 [Given { value: Val::Tensor(x), .. }] => {
@@ -162,9 +161,9 @@ impl<'a> Elaborator<'a> {
                 }
                 _ => self.argument_count(name, 2, &args, span),
             },
-            "pad" => self.pad(&subscript, &args, scope, span),
-            "concat" => self.concat(&subscript, &args, scope, span),
-            "scan" | "top" | "sort" => self.along(name, &subscript, &args, scope, span),
+            "pad" => self.pad(&subscript, &args, span),
+            "concat" => self.concat(&subscript, &args, span),
+            "scan" | "top" | "sort" => self.along(name, &subscript, &args, span),
             "solve" => self.solve(&args, span),
             "cholesky" => match args.as_slice() {
                 [Given { value: Val::Tensor(a), .. }] => {
@@ -179,8 +178,8 @@ impl<'a> Elaborator<'a> {
                     self.fail(Diagnostic::error("type::value", span, "`last` needs a list that is not empty"))
                 }
             },
-            "length" => self.length(&subscript, &args, scope, span),
-            "append" => self.append(&subscript, &args, scope, span),
+            "length" => self.length(&subscript, &args, span),
+            "append" => self.append(&subscript, &args, span),
             "rename" => self.rename(&subscript, &args, span),
             "pullback" => self.pullback(&args, span),
             _ => self.fail(Diagnostic::error(
@@ -333,14 +332,8 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Places of the axes a subscript names.
-    fn named_axes(
-        &mut self,
-        tensor: &Tensor,
-        subscript: &Subscript<'a>,
-        scope: &Rc<Scope<'a>>,
-    ) -> Option<Vec<usize>> {
+    fn named_axes(&mut self, tensor: &Tensor, subscript: &Subscript<'a>) -> Option<Vec<usize>> {
         let Some((ats, written)) = subscript else { return None };
-        let _ = scope;
         let mut places = Vec::new();
         for at in *ats {
             match &at.kind {
@@ -382,19 +375,13 @@ impl<'a> Elaborator<'a> {
         Some(places)
     }
 
-    fn size_of(
-        &mut self,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn size_of(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         let [Given { value: Val::Tensor(x), .. }] = args else {
             return self.argument_count("size", 1, args, span);
         };
         let places = match subscript {
             None => (0..x.axes.len()).collect(),
-            Some(_) => match self.named_axes(x, subscript, scope) {
+            Some(_) => match self.named_axes(x, subscript) {
                 Some(places) => places,
                 None => return Val::Unknown,
             },
@@ -402,13 +389,7 @@ impl<'a> Elaborator<'a> {
         Val::Int(places.iter().fold(Dim::one(), |product, a| &product * &x.axes[*a].size))
     }
 
-    fn pad(
-        &mut self,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn pad(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         let named = |name: &str| {
             args.iter().find(|a| a.name.is_some_and(|n| n.text == name)).map(|a| a.value.clone())
         };
@@ -420,7 +401,7 @@ impl<'a> Elaborator<'a> {
             _ => before.clone(),
         };
         let value = named("value").and_then(|v| v.as_real()).unwrap_or(0.0);
-        let Some(places) = self.named_axes(x, subscript, scope) else {
+        let Some(places) = self.named_axes(x, subscript) else {
             return self.fail(Diagnostic::error(
                 "dim::axis",
                 span,
@@ -438,13 +419,7 @@ impl<'a> Elaborator<'a> {
         self.tensor(ops::Pad { low, high, value }, &[x.value], axes, span)
     }
 
-    fn concat(
-        &mut self,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn concat(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         let values: Vec<Val<'a>> = match args {
             [Given { value: Val::List(list), .. }] => list.to_vec(),
             several => several.iter().map(|arg| arg.value.clone()).collect(),
@@ -453,7 +428,7 @@ impl<'a> Elaborator<'a> {
         if parts.is_empty() || parts.len() != values.len() {
             return self.argument_count("concat", 2, args, span);
         }
-        match self.named_axes(&parts[0], subscript, scope).as_deref() {
+        match self.named_axes(&parts[0], subscript).as_deref() {
             Some([axis]) => self.concatenated(&parts, *axis, span),
             _ => self.fail(
                 Diagnostic::error("dim::axis", span, "`concat` needs one axis")
@@ -462,18 +437,11 @@ impl<'a> Elaborator<'a> {
         }
     }
 
-    fn along(
-        &mut self,
-        name: &str,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn along(&mut self, name: &str, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         let Some(Given { value: Val::Tensor(x), .. }) = args.first() else {
             return self.argument_count(name, 1, args, span);
         };
-        let axis = match self.named_axes(x, subscript, scope).as_deref() {
+        let axis = match self.named_axes(x, subscript).as_deref() {
             Some([axis]) => *axis,
             _ => {
                 return self.fail(Diagnostic::error(
@@ -546,16 +514,10 @@ impl<'a> Elaborator<'a> {
         }))
     }
 
-    fn length(
-        &mut self,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn length(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         match args {
             [Given { value: Val::List(list), .. }] => Val::int(list.len() as i64),
-            [Given { value: Val::Tensor(x), .. }] => match self.named_axes(x, subscript, scope).as_deref() {
+            [Given { value: Val::Tensor(x), .. }] => match self.named_axes(x, subscript).as_deref() {
                 Some([axis]) => match x.axes[*axis].live {
                     Some(live) => Val::Tensor(Tensor { value: live, axes: Vec::new(), bound: None }),
                     None => Val::Int(x.axes[*axis].size.clone()),
@@ -567,18 +529,12 @@ impl<'a> Elaborator<'a> {
     }
 
     /// Elements behind the live part of a counted axis. An empty cache becomes what is appended.
-    fn append(
-        &mut self,
-        subscript: &Subscript<'a>,
-        args: &[Given<'a>],
-        scope: &Rc<Scope<'a>>,
-        span: Span,
-    ) -> Val<'a> {
+    fn append(&mut self, subscript: &Subscript<'a>, args: &[Given<'a>], span: Span) -> Val<'a> {
         let [Given { value: Val::Tensor(cache), .. }, Given { value: Val::Tensor(x), .. }] = args else {
             return self.argument_count("append", 2, args, span);
         };
         let Some([axis]) = self
-            .named_axes(cache, subscript, scope)
+            .named_axes(cache, subscript)
             .as_deref()
             .map(<[usize]>::to_vec)
             .as_deref()

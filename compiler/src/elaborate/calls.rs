@@ -54,7 +54,7 @@ impl<'a> Elaborator<'a> {
             }
             let given = self.arguments(args, scope);
             let subscript = subscript.map(|ats| (ats, scope.clone()));
-            return self.primitive(primitive, subscript, given, scope, span);
+            return self.primitive(primitive, subscript, given, span);
         }
         let callee_value = self.expr(callee, scope);
         let given = self.arguments(args, scope);
@@ -192,7 +192,7 @@ impl<'a> Elaborator<'a> {
                     let subscript = subscript.as_ref().map(|(ats, written)| (*ats, written));
                     return self.fold_applied(name, subscript, value.clone(), scope, span);
                 }
-                self.primitive(name, subscript.clone(), args, scope, span)
+                self.primitive(name, subscript.clone(), args, span)
             }
             Func::Lambda { params, value, scope: written } => {
                 let inner = Scope::inside(written);

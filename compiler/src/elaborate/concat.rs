@@ -12,20 +12,27 @@ impl<'a> Elaborator<'a> {
     pub(crate) fn concatenated(&mut self, parts: &[Tensor], axis: usize, span: Span) -> Val<'a> {
         let Some(first) = parts.first().cloned() else { return Val::Unknown };
         for part in &parts[1..] {
-            let same = part.axes.len() == first.axes.len()
-                && (0..first.axes.len()).all(|a| a == axis || part.axes[a].size == first.axes[a].size);
-            if !same {
+            let pairs = || first.axes.iter().zip(&part.axes).enumerate();
+            let same = pairs().all(|(a, (here, there))| match a == axis {
+                true => here.index == there.index,
+                false => here.fits(there),
+            });
+            if part.axes.len() != first.axes.len() || !same {
                 let (here, there) = (describe(&first.axes), describe(&part.axes));
                 let message = format!("parts of a concatenation differ along other axes: {here} and {there}");
-                let help = "all but the named axis have one size";
+                let help = "all axes but the named one agree in size, label and index";
                 return self.fail(Diagnostic::error("dim::mismatch", span, message).help(help));
             }
         }
         let dtype = parts.iter().fold(self.dtype(&first), |dtype, part| common_type(dtype, self.dtype(part)));
         let total = parts.iter().fold(Dim::zero(), |sum, part| &sum + &part.axes[axis].size);
-        let mut axes: Vec<Axis> = first.axes.iter().map(|a| Axis { live: None, ..a.clone() }).collect();
-        axes[axis].size = total;
-        axes[axis].origin = None;
+        let agreed = |a: usize| {
+            first.axes[a].live.filter(|_| parts.iter().all(|p| p.axes[a].live == first.axes[a].live))
+        };
+        let axes = first.axes.iter().enumerate().map(|(a, axis)| Axis { live: agreed(a), ..axis.clone() });
+        let mut axes: Vec<Axis> = axes.collect();
+        axes[axis] = Axis { size: total, live: None, origin: None, ..axes[axis].clone() };
+        let bound = first.bound.clone().filter(|_| parts.iter().all(|part| part.bound == first.bound));
         let shape = axes.iter().map(|a| a.size.clone()).collect();
         let mut whole = self.b.fill(0.0, Type::new(dtype, shape));
         let mut starts = vec![Dim::zero(); axes.len()];
@@ -36,6 +43,6 @@ impl<'a> Elaborator<'a> {
             whole = next;
             starts[axis] = &starts[axis] + &part.axes[axis].size;
         }
-        Val::Tensor(Tensor { value: whole, axes, bound: None })
+        Val::Tensor(Tensor { value: whole, axes, bound })
     }
 }

@@ -91,7 +91,7 @@ impl<'a> Elaborator<'a> {
             return value;
         }
         // Its `use` line has been reported.
-        if self.program.sources[scope.source].missing.contains(name) {
+        if self.told_enough() || self.program.sources[scope.source].missing.contains(name) {
             return Val::Unknown;
         }
         let local = scope.all_names();
@@ -406,13 +406,7 @@ impl<'a> Elaborator<'a> {
         scope: &Rc<Scope<'a>>,
         span: Span,
     ) -> Val<'a> {
-        let writes = super::bodies::writes_of(then).len()
-            + match other {
-                Some(ast::Else::Body(body)) => super::bodies::writes_of(body).len(),
-                Some(ast::Else::If(expr)) => super::bodies::writes_in_expr(expr).len(),
-                None => 0,
-            };
-        if writes == 0 {
+        if super::bodies::writes_of_sides(then, other).is_empty() {
             let a = self.body(then, scope);
             let b = match other {
                 Some(ast::Else::If(expr)) => self.expr(expr, scope),
@@ -438,13 +432,7 @@ impl<'a> Elaborator<'a> {
         span: Span,
     ) -> Val<'a> {
         // Slots that a side writes are read first, so that there is a value to keep.
-        let mut written = super::bodies::writes_of(then);
-        match other {
-            Some(ast::Else::If(expr)) => written.extend(super::bodies::writes_in_expr(expr)),
-            Some(ast::Else::Body(body)) => written.extend(super::bodies::writes_of(body)),
-            None => {}
-        }
-        for name in written {
+        for name in super::bodies::writes_of_sides(then, other) {
             if let Some(Binding::Slot(slot)) = scope.get(name) {
                 self.raw_slot(slot);
             }

@@ -232,9 +232,7 @@ impl<'a> Elaborator<'a> {
             .slots
             .iter()
             .map(|slot| {
-                let copies: Vec<Dim> = slot.loops.iter().map(|(_, n)| n.clone()).collect();
-                let shape = copies.iter().cloned().chain(slot.ty.shape.iter().cloned()).collect();
-                let ty = Type { shape, ..slot.ty.clone() };
+                let ty = slot.ty_at(0);
                 let (path, was) = (slot.path.clone(), slot.was.as_ref().map(|was| former(&slot.path, was)));
                 Slot { path, kind: slot.kind, ty, copies: slot.segments.clone(), was }
             })

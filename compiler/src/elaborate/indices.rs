@@ -200,7 +200,7 @@ impl<'a> Elaborator<'a> {
                 // Indices of a fold have no range yet: what they occur in cannot be evaluated.
                 let known = self.folding.len();
                 if let E::Index { index, .. } = &callee.kind {
-                    self.folding.extend(index.iter().filter_map(fold_name));
+                    self.folding.extend(index.iter().filter_map(name_at));
                 }
                 args.iter().for_each(|arg| self.infer_ranges(&arg.value, scope));
                 self.folding.truncate(known);
@@ -416,8 +416,8 @@ pub(crate) fn used_as_index(expr: &ast::Expr, name: &str) -> bool {
     }
 }
 
-/// The index that an element of a fold's subscript names.
-fn fold_name(at: &ast::At) -> Option<&str> {
+/// The name that an element of a subscript is.
+pub(super) fn name_at(at: &ast::At) -> Option<&str> {
     match &at.kind {
         ast::AtKind::Expr(ast::Expr { kind: ast::ExprKind::Name(name), .. }) => Some(&name.text),
         ast::AtKind::Bound { name, .. } => Some(&name.text),

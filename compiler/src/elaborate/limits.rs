@@ -51,7 +51,8 @@ impl<'a> Elaborator<'a> {
         }
         if elements.is_none_or(|elements| elements > MAX_ELEMENTS) {
             let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
-            let message = format!("{what} has {} elements, more than 2^40", sizes.join(" × "));
+            let (sizes, most) = (sizes.join(" × "), MAX_ELEMENTS.ilog2());
+            let message = format!("{what} has {sizes} elements, more than 2^{most}");
             self.report(Diagnostic::error("limit::size", span, message).help("choose smaller sizes"));
             return false;
         }

@@ -50,6 +50,9 @@ pub const MAX_COPIES: i64 = 4096;
 /// Nodes of one entry, at most.
 pub const MAX_NODES: usize = 200_000;
 
+/// Findings of one entry, or of what is looked at before, at most.
+pub const MAX_FINDINGS: usize = 200;
+
 /// What differs between the entries of one model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
@@ -144,8 +147,9 @@ pub struct Elaborator<'a> {
     /// Micro-batches per step; above 1 random numbers and `before` follow the entry's input `draw`.
     pub(crate) micro: i64,
     pub(crate) draw: Option<Value>,
-    /// Where it does not hold, writes keep the old value: elements that do not train, micro-batches but the first.
-    pub(crate) writes_where: Option<Tensor>,
+    /// Where one of them does not hold, writes keep the old value: elements that do not train, micro-batches but the
+    /// first, a broken loss.
+    pub(crate) writes_where: Vec<Tensor>,
     /// The weight that is being made: `init` of its policies may change its start.
     pub(crate) making: Option<usize>,
     /// Names of the declarations that have been applied.
@@ -196,7 +200,7 @@ impl<'a> Elaborator<'a> {
             step: None,
             micro: 1,
             draw: None,
-            writes_where: None,
+            writes_where: Vec::new(),
             making: None,
             used: HashSet::new(),
             made_policies: HashSet::new(),
@@ -221,9 +225,14 @@ impl<'a> Elaborator<'a> {
             .diagnostics
             .iter()
             .any(|d| d.code == diagnostic.code && d.labels.first().map(|l| l.span) == place);
-        if !known && self.diagnostics.len() < 200 {
+        if !known && !self.told_enough() {
             self.diagnostics.push(diagnostic);
         }
+    }
+
+    /// Whether nothing more is reported.
+    pub(crate) fn told_enough(&self) -> bool {
+        self.diagnostics.len() >= MAX_FINDINGS
     }
 
     /// Adds a node, or reports why its operands do not fit.

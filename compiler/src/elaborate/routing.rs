@@ -6,7 +6,7 @@ use super::Elaborator;
 use super::axes::Axis;
 use super::values::{Func, Tensor, Val};
 use nnc_base::{Diagnostic, Span};
-use nnc_ir::{Dim, Type, ops};
+use nnc_ir::Dim;
 use std::rc::Rc;
 
 impl<'a> Elaborator<'a> {
@@ -64,28 +64,17 @@ impl<'a> Elaborator<'a> {
             }
             results.push(result);
         }
-        let first = results[0].clone();
         let shared = |axis: &Axis| {
             pick.axes.iter().any(|p| p.size == axis.size && p.name == axis.name && p.index == axis.index)
         };
-        let place = first.axes.iter().take_while(|axis| shared(axis)).count();
-        let count = Dim::constant(results.len() as i64);
-        let mut all = first.clone();
-        all.axes.insert(place, Axis::sized(count.clone()));
-        let ty = self.ty(first.value).clone();
-        let (mut whole, mut part) = (ty.shape.clone(), ty.shape);
-        whole.insert(place, count);
-        part.insert(place, Dim::one());
-        all.value = self.b.fill(0.0, Type::new(ty.dtype, whole.clone()));
-        for (number, result) in results.iter().enumerate() {
-            let mut starts = vec![Dim::zero(); whole.len()];
-            starts[place] = Dim::constant(number as i64);
-            let update = self.b.reshape(result.value, part.clone());
-            match self.node(ops::Insert { starts, axis: None }, &[all.value, update], span) {
-                Some(value) => all.value = value,
-                None => return Val::Unknown,
-            }
+        let place = results[0].axes.iter().take_while(|axis| shared(axis)).count();
+        for result in &mut results {
+            let mut shape = self.ty(result.value).shape.clone();
+            shape.insert(place, Dim::one());
+            result.value = self.b.reshape(result.value, shape);
+            result.axes.insert(place, Axis::sized(Dim::one()));
         }
+        let Val::Tensor(all) = self.concatenated(&results, place, span) else { return Val::Unknown };
         self.gather(&all, place, pick, span).map_or(Val::Unknown, Val::Tensor)
     }
 }

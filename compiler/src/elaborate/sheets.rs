@@ -188,7 +188,7 @@ fn matches(select: &[ast::Seg], path: &[&str], copies: bool) -> bool {
                 ast::SegKind::Name { name, range } => {
                     let base = first.split('[').next().unwrap_or(first);
                     let among = range.as_ref().is_none_or(|range| super::cuts::among(first, range));
-                    (base == name.text || *first == name.text) && (among || !copies)
+                    base == name.text && (among || !copies)
                 }
                 ast::SegKind::Many => unreachable!("handled above"),
             };

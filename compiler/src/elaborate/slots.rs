@@ -55,6 +55,14 @@ pub struct SlotState<'a> {
     pub(crate) counted: Option<(usize, usize)>,
 }
 
+impl SlotState<'_> {
+    /// The type of all copies, as seen inside the first `level` of the loops that copy it.
+    pub(crate) fn ty_at(&self, level: usize) -> Type {
+        let copies = self.loops[level..].iter().map(|(_, count)| count.clone());
+        Type { shape: copies.chain(self.ty.shape.iter().cloned()).collect(), ..self.ty.clone() }
+    }
+}
+
 impl<'a> Elaborator<'a> {
     /// `weight w: T = e`, `state s: T = e`, or a session's `cache c: T = e`.
     pub(crate) fn slot(&mut self, slot: &'a ast::Slot, kind: SlotKind, scope: &Rc<Scope<'a>>) -> Val<'a> {
@@ -266,16 +274,12 @@ impl<'a> Elaborator<'a> {
         if let Some(value) = self.slots[slot].values[level] {
             return value;
         }
-        let state = self.slots[slot].clone();
-        let copies = &state.loops[level..];
-        let shape: Vec<Dim> =
-            copies.iter().map(|(_, n)| n.clone()).chain(state.ty.shape.iter().cloned()).collect();
-        let ty = Type { dtype: state.ty.dtype, shape, pattern: state.ty.pattern.clone() };
         let value = if level == 0 {
-            self.entry_param(Port::Slot(slot), ty)
+            self.entry_param(Port::Slot(slot), self.slots[slot].ty_at(0))
         } else {
             self.slot_at(slot, level - 1);
-            let id = state.loops[level - 1].0;
+            let ty = self.slots[slot].ty_at(level);
+            let id = self.slots[slot].loops[level - 1].0;
             let frame = self.loops.iter().position(|l| l.id == id).expect("the loop is open");
             let depth = self.loops[frame].depth;
             let value = self.b.param_at(depth, ty);
@@ -310,11 +314,9 @@ impl<'a> Elaborator<'a> {
         let live = tensor.axes.iter().find_map(|a| a.live);
         let Some(spread) = self.spread(&tensor, &axes, span) else { return };
         let mut value = self.b.cast(spread, ty.dtype);
-        if let Some(allowed) = self.writes_where.clone()
-            && (allowed.axes.is_empty() || self.ty(allowed.value).shape == ty.shape)
-        {
-            let old = self.raw_slot(slot);
-            value = self.kept_where(&allowed, value, old.value);
+        if !self.writes_where.is_empty() {
+            let old = self.raw_slot(slot).value;
+            value = self.where_allowed(value, old);
         }
         let level = self.level(slot);
         self.slots[slot].values[level] = Some(value);

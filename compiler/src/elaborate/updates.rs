@@ -4,11 +4,12 @@
 use super::policies::{entry, subject_name};
 use super::values::{Binding, Tensor, Val};
 use super::{Elaborator, LoopFrame};
-use nnc_base::Diagnostic;
+use nnc_base::{Diagnostic, Span};
 use nnc_grammar::syntax as ast;
 use nnc_ir::graph::{Port, SlotKind};
 use nnc_ir::kernel::Compare as Comparison;
-use nnc_ir::{DType, Dim, Symbol, Type, Value, ops};
+use nnc_ir::{DType, Dim, Symbol, Value, ops};
+use std::collections::HashMap;
 
 /// What runs for one copy of a weight: slices of the operands in, values to collect out.
 type PerCopy<'f, 'a> = &'f mut dyn FnMut(&mut Elaborator<'a>, &[Value]) -> Vec<Value>;
@@ -106,14 +107,14 @@ impl<'a> Elaborator<'a> {
         self.in_front(|this| {
             let t = this.step_value();
             let first = (this.micro > 1).then(|| this.is_first_micro_batch());
+            let outer = std::mem::replace(&mut this.writes_where, first.into_iter().collect());
             this.each_copy(slot, &[], &mut |this, _| {
-                let outer = std::mem::replace(&mut this.writes_where, first.clone());
                 for place in 0..this.slots[slot].policies.len() {
                     this.run_entry(slot, place, "before", None, t);
                 }
-                this.writes_where = outer;
                 Vec::new()
             });
+            this.writes_where = outer;
         });
     }
 
@@ -180,14 +181,14 @@ impl<'a> Elaborator<'a> {
         let free = self.free_elements(slot, t);
         let count = self.slots[slot].policies.len();
         for name in ["step", "after"] {
-            let outer = self.writes_where.clone();
+            let around = self.writes_where.len();
             if name == "step" {
-                self.writes_where = self.both(outer.clone(), free.clone());
+                self.writes_where.extend(free.clone());
             }
             for place in 0..count {
                 self.run_entry(slot, place, name, Some(gradient), t);
             }
-            self.writes_where = outer;
+            self.writes_where.truncate(around);
         }
     }
 
@@ -212,31 +213,31 @@ impl<'a> Elaborator<'a> {
         if tensor.value == old.value {
             return;
         }
-        let mut value = self.b.cast(tensor.value, self.slots[slot].ty.dtype);
-        if let Some(allowed) = self.writes_where.clone() {
-            value = self.kept_where(&allowed, value, old.value);
-        }
+        let value = self.b.cast(tensor.value, self.slots[slot].ty.dtype);
+        let value = self.where_allowed(value, old.value);
         self.slots[slot].written = true;
         *self.slots[slot].values.last_mut().expect("a slot has a value at the entry") = Some(value);
     }
 
+    /// `new` where writes are allowed, else `old`. A condition on elements of another shape is not about these.
+    pub(crate) fn where_allowed(&mut self, new: Value, old: Value) -> Value {
+        let mut value = new;
+        for allowed in self.writes_where.clone() {
+            if allowed.axes.is_empty() || self.ty(allowed.value).shape == self.ty(old).shape {
+                value = self.kept_where(&allowed, value, old);
+            }
+        }
+        value
+    }
+
     /// `new` where a condition holds, else `old`, in the type of `old`.
-    pub(crate) fn kept_where(&mut self, allowed: &Tensor, new: Value, old: Value) -> Value {
+    fn kept_where(&mut self, allowed: &Tensor, new: Value, old: Value) -> Value {
         let shape = self.ty(old).shape.clone();
         let condition = match allowed.axes.is_empty() {
             true => self.b.broadcast(allowed.value, shape, Vec::new()),
             false => allowed.value,
         };
         self.b.apply(ops::Select, &[condition, new, old])
-    }
-
-    /// Where two conditions hold; one of them may be one truth value for all elements.
-    fn both(&mut self, whole: Option<Tensor>, elements: Option<Tensor>) -> Option<Tensor> {
-        let (Some(whole), Some(elements)) = (&whole, &elements) else { return whole.or(elements) };
-        let shape = self.ty(elements.value).shape.clone();
-        let spread = self.b.broadcast(whole.value, shape, Vec::new());
-        let value = self.b.apply(ops::And, &[spread, elements.value]);
-        Some(Tensor { value, ..elements.clone() })
     }
 
     /// Whether a number is neither infinite nor undefined. An update with such a loss would hide where it came from.
@@ -301,30 +302,44 @@ impl<'a> Elaborator<'a> {
         trained.iter().zip(gradients).map(of_free).collect()
     }
 
-    /// Mean gradients over micro-batches: what was summed before, and a share of this one. The sums are caches, empty
-    /// between steps, so that checkpoints do not hold them.
+    /// Mean gradients over micro-batches: what was summed before, and a share of this one. And the slots of the sums.
     pub(crate) fn summed_gradients(
         &mut self,
         trained: &[usize],
         gradients: Vec<Value>,
     ) -> (Vec<Value>, Vec<Port>) {
         let share = 1.0 / self.micro as f64;
-        let mut ports = Vec::new();
-        let mut sums = Vec::new();
-        for (slot, gradient) in trained.iter().zip(gradients) {
-            let shape = self.ty(gradient).shape.clone();
+        let of_slot = |(slot, gradient): (&usize, Value)| {
             let path = format!("{}.gradient", self.slots[*slot].path);
-            let (axes, span) =
-                (shape.iter().cloned().map(super::Axis::sized).collect(), self.slots[*slot].span);
-            let ty = Type::new(DType::F32, shape);
-            let sum = self.add_slot(&path, SlotKind::Cache, ty, axes, None, &[], span);
-            let before = self.raw_slot(sum).value;
             let gradient = self.b.cast(gradient, DType::F32);
             let part = self.b.scale(gradient, share);
-            sums.push(self.b.add(before, part));
-            ports.push(Port::Slot(sum));
+            self.summed(&path, part, self.slots[*slot].span)
+        };
+        trained.iter().zip(gradients).map(of_slot).unzip()
+    }
+
+    /// `part` and what earlier micro-batches added to the sum at `path`. A sum is a cache, empty between steps, so that
+    /// checkpoints do not hold it.
+    pub(crate) fn summed(&mut self, path: &str, part: Value, span: Span) -> (Value, Port) {
+        let ty = self.ty(part).clone();
+        let axes = ty.shape.iter().cloned().map(super::Axis::sized).collect();
+        let sum = self.add_slot(path, SlotKind::Cache, ty, axes, None, &[], span);
+        let before = self.raw_slot(sum).value;
+        (self.b.add(before, part), Port::Slot(sum))
+    }
+
+    /// Takes back what the model and `before` have written, unless `allowed` holds.
+    pub(crate) fn keep_written_where(&mut self, allowed: &Tensor) {
+        let params = self.ports.iter().cloned().zip(self.b.params().iter().copied());
+        let params: HashMap<Port, Value> = params.collect();
+        for slot in 0..self.slots.len() {
+            let Some(new) = self.slots[slot].values[0].filter(|_| self.slots[slot].written) else { continue };
+            let old = match params.get(&Port::Slot(slot)) {
+                Some(value) => *value,
+                None => self.entry_param(Port::Slot(slot), self.slots[slot].ty_at(0)),
+            };
+            self.slots[slot].values[0] = Some(self.kept_where(allowed, new, old));
         }
-        (sums, ports)
     }
 
     /// Weights that may train: floats.

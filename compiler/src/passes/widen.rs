@@ -1,9 +1,9 @@
 //! Folds of 16-bit floats accumulate in f32: the operand is converted before, the result after.
 
 use super::{Findings, Pass};
+use nnc_ir::DType;
 use nnc_ir::graph::{Block, Function, Module, Node, Value};
-use nnc_ir::ops::{self, Fold, Op};
-use nnc_ir::{DType, Type};
+use nnc_ir::ops::{self, Op};
 
 /// See the module.
 pub const WIDEN_FOLDS: Pass =
@@ -22,33 +22,30 @@ fn block(function: &mut Function, body: &mut Block) {
     let mut kept = Vec::with_capacity(body.nodes.len());
     for mut node in std::mem::take(&mut body.nodes) {
         node.blocks.iter_mut().for_each(|inner| block(function, inner));
-        if accumulates(&node.op) && is_half(function.ty(node.operands[0])) {
-            widen(function, node, &mut kept);
-        } else {
-            kept.push(node);
+        match accumulator(function, &node) {
+            Some(wide) => widen(function, node, wide, &mut kept),
+            None => kept.push(node),
         }
     }
     body.nodes = kept;
 }
 
-fn accumulates(op: &Op) -> bool {
-    let sums = |fold: Fold| matches!(fold, Fold::Add | Fold::Mul);
-    match op {
-        Op::Reduce(op) => sums(op.fold),
-        Op::Scan(op) => sums(op.fold),
-        _ => false,
-    }
+/// The element type a fold needs, if it is another than it has.
+fn accumulator(function: &Function, node: &Node) -> Option<DType> {
+    let fold = match &node.op {
+        Op::Reduce(op) => op.fold,
+        Op::Scan(op) => op.fold,
+        _ => return None,
+    };
+    let narrow = function.ty(node.operands[0]).dtype;
+    Some(fold.accumulator(narrow)).filter(|wide| *wide != narrow)
 }
 
-fn is_half(ty: &Type) -> bool {
-    matches!(ty.dtype, DType::Bf16 | DType::F16)
-}
-
-fn widen(function: &mut Function, node: Node, kept: &mut Vec<Node>) {
+fn widen(function: &mut Function, node: Node, accumulator: DType, kept: &mut Vec<Node>) {
     let (operand, result) = (node.operands[0], node.result());
     let narrow = function.ty(result).dtype;
     let wide = |function: &mut Function, value: Value| {
-        let ty = function.ty(value).clone().with_dtype(DType::F32);
+        let ty = function.ty(value).clone().with_dtype(accumulator);
         function.fresh(ty)
     };
     let (input, output) = (wide(function, operand), wide(function, result));
@@ -59,7 +56,7 @@ fn widen(function: &mut Function, node: Node, kept: &mut Vec<Node>) {
         blocks: Vec::new(),
         span: node.span,
     };
-    kept.push(cast(operand, DType::F32, input));
+    kept.push(cast(operand, accumulator, input));
     let last = cast(output, narrow, result);
     kept.push(Node { operands: vec![input], results: vec![output], ..node });
     kept.push(last);

@@ -3,6 +3,7 @@
 
 mod walk;
 
+use crate::elaborate::MAX_FINDINGS;
 use crate::program::{Program, Source};
 use nnc_base::Diagnostic;
 use nnc_grammar::syntax::{self as ast, DeclKind, ExprKind, Field, Item, ItemKind, Name};
@@ -42,6 +43,9 @@ impl<'p> Resolve<'p, '_> {
         let mut all = Vec::new();
         Walk { see: &mut |seen| all.push(seen) }.item(item);
         for seen in all {
+            if self.found.len() >= MAX_FINDINGS {
+                return;
+            }
             match seen {
                 Seen::Binds(_) => {}
                 Seen::Uses(name) => self.uses(name),
@@ -69,21 +73,13 @@ impl<'p> Resolve<'p, '_> {
     fn uses(&mut self, name: &'p Name) {
         let known = self.bound.contains(name.text.as_str())
             || self.program.lookup(self.place, &name.text).is_some()
-            || self.failed_import(&name.text)
+            // Reported where it is imported.
+            || self.source.missing.contains(&name.text)
             || crate::elaborate::is_builtin(&name.text);
         if !known {
             let local = self.bound.iter().copied();
             self.found.push(unknown_name(self.program, self.place, &name.text, name.span, local));
         }
-    }
-
-    /// Names of a `use` that found nothing have been reported there.
-    fn failed_import(&self, name: &str) -> bool {
-        let uses = self.source.syntax.items.iter().filter_map(|item| match &item.kind {
-            ItemKind::Use(used) => Some(used),
-            _ => None,
-        });
-        uses.flat_map(|used| used.names.iter().flatten().chain(used.path.last())).any(|n| n.text == name)
     }
 
     fn calls(&mut self, name: &'p Name, args: &'p [ast::Arg]) {

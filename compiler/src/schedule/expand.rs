@@ -243,12 +243,6 @@ impl<'f> Expander<'f> {
                 self.gather(node.operands[0], operand(1), axis, batch, at, ranges)
             }
             Lowered::Kernel | Lowered::Structure => Expansion::Opaque,
-            Lowered::Host(why) => {
-                return Err(unsupported(
-                    node.span,
-                    format!("`{}` runs on the host only: {why}", node.op.name()),
-                ));
-            }
         })
     }
 
@@ -402,6 +396,11 @@ impl Sweep {
         };
         (0..count).map(term).collect()
     }
+}
+
+/// Whether an element of the result is one of the operand at another index.
+pub(super) fn is_index_map(op: &Op) -> bool {
+    matches!(op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_) | Op::Window(_))
 }
 
 /// Letters that are summed, in the order of the operands.

@@ -1,7 +1,7 @@
 //! What it costs to compute one element of a value in place, down to what must be in memory. Decides between keeping a
 //! value and computing it again.
 
-use super::expand::{Class, Expander, summed};
+use super::expand::{Class, Expander, is_index_map, summed};
 use super::graph::Def;
 use nnc_ir::graph::{Block, Node};
 use nnc_ir::kernel::Scalar;
@@ -91,7 +91,7 @@ impl Facts {
             self.inside.insert(operand, BTreeSet::new());
             self.of.insert(operand, leaf(operand));
         } else if let Def::Node(node, _) = expander.graph.def(operand)
-            && matches!(node.op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_))
+            && is_index_map(&node.op)
         {
             self.keep_outer(expander, node.operands[0], own);
         }

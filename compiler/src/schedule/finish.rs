@@ -58,10 +58,9 @@ pub(super) fn finish(
         grid.iter().for_each(|(counter, extent)| guess.counter(counter, extent));
         body = strips::cut(body, writer, &guess);
     }
-    let size = |place: &Place| place.shape.iter().fold(Dim::one(), |size, dim| &size * dim);
     let buffers = writer.buffers.iter().map(|(id, access)| {
         let place = &places[id.0 as usize];
-        Buffer { name: place.name.clone(), dtype: place.dtype, size: size(place), access: *access }
+        Buffer { name: place.name.clone(), dtype: place.dtype, size: place.size(), access: *access }
     });
     let mut kernel = Kernel {
         name: identifier(name),

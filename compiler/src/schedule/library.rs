@@ -1,7 +1,7 @@
 //! The kernels of a plan: equal ones are kept once.
 
 use nnc_ir::kernel::Kernel;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Kernels without repetition.
 #[derive(Default)]
@@ -9,7 +9,7 @@ pub(super) struct Library {
     /// All kernels, by number.
     pub kernels: Vec<Kernel>,
     known: HashMap<String, u32>,
-    names: HashMap<String, u32>,
+    names: HashSet<String>,
 }
 
 impl Library {
@@ -25,19 +25,25 @@ impl Library {
         }
         let number = self.kernels.len() as u32;
         self.known.insert(text, number);
-        // Names are unique: files and profiles go by them.
-        let uses = self.names.entry(kernel.name.clone()).or_insert(0);
-        *uses += 1;
-        if *uses > 1 {
-            kernel.name = format!("{}_{uses}", kernel.name);
-        }
+        kernel.name = self.unused(kernel.name);
+        self.names.insert(kernel.name.clone());
         self.kernels.push(kernel);
         number
+    }
+
+    /// `name`, numbered if it is taken: files and profiles go by names.
+    fn unused(&self, name: String) -> String {
+        if !self.names.contains(&name) {
+            return name;
+        }
+        let numbered = |number: u32| format!("{name}_{number}");
+        (2..).map(numbered).find(|name| !self.names.contains(name)).expect("numbers do not end")
     }
 
     /// Takes the kernels from number `first` on back.
     pub fn forget_from(&mut self, first: usize) {
         self.kernels.truncate(first);
         self.known.retain(|_, number| (*number as usize) < first);
+        self.names = self.kernels.iter().map(|kernel| kernel.name.clone()).collect();
     }
 }

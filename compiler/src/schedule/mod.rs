@@ -7,6 +7,7 @@
 mod block;
 mod chain;
 mod cost;
+mod depths;
 mod expand;
 mod facts;
 mod finish;

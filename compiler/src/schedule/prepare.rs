@@ -11,8 +11,8 @@ mod windows;
 use super::sizes::Guess;
 use super::target::Target;
 use nnc_ir::graph::{Block, Function, Node};
-use nnc_ir::ops::{self, Op, Reduce};
-use nnc_ir::{Builder, DType, Dim, Type, Value};
+use nnc_ir::ops::{self, Fold, Op, Reduce};
+use nnc_ir::{Builder, Dim, Type, Value};
 use std::collections::HashMap;
 
 /// Elements from which on a fold is worth cutting.
@@ -116,11 +116,12 @@ impl Prepare<'_> {
 
     fn contract(&mut self, op: ops::Contract, node: Node, out: &mut Vec<Node>) {
         let dtype = self.function.ty(node.results[0]).dtype;
-        if !self.target.gemm || !matches!(dtype, DType::Bf16 | DType::F16) {
+        let accumulator = Fold::Add.accumulator(dtype);
+        if !self.target.gemm || accumulator == dtype {
             return out.push(node);
         }
         self.replace(&node, out, |b, operands| {
-            let wide: Vec<Value> = operands.iter().map(|value| b.cast(*value, DType::F32)).collect();
+            let wide: Vec<Value> = operands.iter().map(|value| b.cast(*value, accumulator)).collect();
             let product = b.apply(op, &wide);
             b.cast(product, dtype)
         });
@@ -185,8 +186,7 @@ struct Cut {
 impl Cut {
     fn build(&self, b: &mut Builder, op: &Reduce, x: Value) -> Value {
         let narrow = b.ty(x).dtype;
-        let wide = if matches!(narrow, DType::Bf16 | DType::F16) { DType::F32 } else { narrow };
-        let x = b.cast(x, wide);
+        let x = b.cast(x, op.fold.accumulator(narrow));
         let (x, inner) = match self.parts {
             None => (x, op.axes.iter().copied().filter(|axis| *axis != self.axis).collect::<Vec<_>>()),
             Some(parts) => {

@@ -5,12 +5,13 @@
 //! one per inner element.
 
 use super::chain::{Link, Panel};
-use super::expand::{Expansion, Point, Sweep};
+use super::depths::Depths;
+use super::expand::{Point, Sweep};
 use super::facts::Facts;
 use super::home::Home;
 use super::sizes::Guess;
 use super::units::{Group, Root};
-use super::writer::{Stash, Writer, step_of};
+use super::writer::{Stash, Writer};
 use nnc_base::Diagnostic;
 use nnc_ir::kernel::{BufferId, Expr, Statement, Var};
 use nnc_ir::{Dim, Symbol};
@@ -152,54 +153,31 @@ impl<'r, 'w> Rows<'r, 'w> {
     }
 
     fn find_folds(&mut self) -> Result<(), Diagnostic> {
-        self.folds.clear();
-        self.depths.clear();
         for counter in self.outer.iter().chain(&self.inner) {
             self.writer.ranges.counter(&counter.0, &counter.1);
         }
-        let roots: Vec<Point> = self.roots.iter().map(|(root, _)| (root.value, root.at.clone())).collect();
-        roots.into_iter().try_for_each(|point| self.depth(&point).map(|_| ()))
-    }
-
-    /// How many sweeps come before the one that can compute this element.
-    fn depth(&mut self, point: &Point) -> Result<usize, Diagnostic> {
-        if let Some(depth) = self.depths.get(point) {
-            return Ok(*depth);
+        let writer = &*self.writer;
+        let is_loaded = |value| writer.is_loaded(value);
+        let mut depths = Depths::new(writer.expander, &writer.domains, writer.ranges.clone(), &is_loaded);
+        for (root, _) in &self.roots {
+            depths.of(&(root.value, root.at.clone()))?;
         }
-        let mut depth = 0;
-        if !self.writer.is_loaded(point.0) {
-            for below in self.below(point)? {
-                depth = depth.max(self.depth(&below)?);
-            }
-            if let Some(sweep) = self.looped(point)? {
-                let is_column = self.is_inner(&point.1);
-                self.folds.push(Folded { point: point.clone(), sweep, depth, is_column });
-                depth += 1;
-            }
-        }
-        self.depths.insert(point.clone(), depth);
-        Ok(depth)
-    }
-
-    fn expansion(&mut self, point: &Point) -> Result<Expansion, Diagnostic> {
-        let domains = self.writer.domains.clone();
-        self.writer.expander.expand(point.0, &point.1, &domains, &mut self.writer.ranges)
-    }
-
-    fn looped(&mut self, point: &Point) -> Result<Option<Sweep>, Diagnostic> {
-        Ok(match self.expansion(point)? {
-            Expansion::Fold(sweep) if !sweep.unrolled => Some(sweep),
-            _ => None,
-        })
+        let Depths { ranges, known, folds, .. } = depths;
+        let fold = |(point, sweep, depth): (Point, Sweep, usize)| {
+            let is_column = self.is_inner(&point.1);
+            Folded { point, sweep, depth, is_column }
+        };
+        self.folds = folds.into_iter().map(fold).collect();
+        self.depths = known;
+        self.writer.ranges = ranges;
+        Ok(())
     }
 
     /// The elements this one is made of.
     fn below(&mut self, point: &Point) -> Result<Vec<Point>, Diagnostic> {
-        let expansion = self.expansion(point)?;
-        Ok(super::units::points_of(&expansion, &self.writer.ranges)
-            .into_iter()
-            .map(|(point, _)| point)
-            .collect())
+        let writer = &mut *self.writer;
+        let expansion = writer.expander.expand(point.0, &point.1, &writer.domains, &mut writer.ranges)?;
+        Ok(super::units::points_of(&expansion, &writer.ranges).into_iter().map(|(point, _)| point).collect())
     }
 
     /// Wide rows of columns are cut into pieces, one per instance.
@@ -388,7 +366,7 @@ impl<'r, 'w> Rows<'r, 'w> {
             let dtype = self.writer.wide(fold.point.0, fold.sweep.fold);
             let term = self.writer.term(&fold.sweep, dtype)?;
             let running = Expr::Load(*tile, offset.clone());
-            let value = Expr::Apply(step_of(fold.sweep.fold), vec![running, term]);
+            let value = Expr::Apply(fold.sweep.fold.function(), vec![running, term]);
             self.writer.push(Statement::Store { buffer: *tile, offset: offset.clone(), value });
         }
         self.writer.close_all(&inner);

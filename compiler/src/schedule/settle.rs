@@ -5,13 +5,14 @@
 //! is not possible the new value goes to a place of its own and is copied at the end.
 
 use super::block::Scheduler;
-use super::expand::{Expansion, Point, internal};
+use super::depths::Depths;
+use super::expand::internal;
 use super::home::Home;
-use super::units::{Dest, Group, Kind, Read, Root, Unit, Units, points_of};
+use super::units::{Dest, Group, Kind, Read, Root, Unit, Units};
 use nnc_base::Diagnostic;
 use nnc_ir::graph::Node;
 use nnc_ir::ops::Op;
-use nnc_ir::{Dim, Ranges, Value};
+use nnc_ir::{Dim, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// Where a loop keeps a carried value.
@@ -213,10 +214,11 @@ impl Scheduler<'_> {
         let Some(split) = &group.split else { return true };
         let is_inner =
             |root: &&Root| root.at.iter().any(|dim| split.inner.iter().any(|counter| dim.mentions(counter)));
-        let mut depths =
-            FoldDepth { scheduler: self, group, ranges: group.ranges.clone(), known: HashMap::new() };
-        let all: Vec<usize> =
-            group.roots.iter().filter(is_inner).filter_map(|root| depths.of(root.value, &root.at)).collect();
+        let own = |value| group.roots.iter().any(|root| root.value == value && root.dest == Dest::Own);
+        let is_loaded = |value| self.homes.contains_key(&value) && !own(value);
+        let mut depths = Depths::new(self.expander, &group.domains, group.ranges.clone(), &is_loaded);
+        let depth = |root: &Root| depths.of(&(root.value, root.at.clone())).ok();
+        let all: Vec<usize> = group.roots.iter().filter(is_inner).filter_map(depth).collect();
         let inner = group.roots.iter().filter(is_inner).count();
         let outer = group.roots.len() - inner;
         let deepest = depths.known.values().copied().max().unwrap_or(0);
@@ -231,37 +233,6 @@ impl Scheduler<'_> {
         };
         self.homes.insert(result, home.clone());
         Carry { first: home.clone(), before: home.clone(), after: home, collected: HashSet::new() }
-    }
-}
-
-/// Counts the folds that must come before an element is known.
-struct FoldDepth<'d, 's> {
-    scheduler: &'d Scheduler<'s>,
-    group: &'d Group,
-    ranges: Ranges,
-    known: HashMap<Point, usize>,
-}
-
-impl FoldDepth<'_, '_> {
-    fn of(&mut self, value: Value, at: &[Dim]) -> Option<usize> {
-        let point = (value, at.to_vec());
-        if let Some(depth) = self.known.get(&point) {
-            return Some(*depth);
-        }
-        let expander = self.scheduler.expander;
-        let own = self.group.roots.iter().any(|root| root.value == value && root.dest == Dest::Own);
-        let mut depth = 0;
-        if own || !self.scheduler.homes.contains_key(&value) {
-            let expansion = expander.expand(value, at, &self.group.domains, &mut self.ranges).ok()?;
-            for ((below, at), _) in points_of(&expansion, &self.ranges) {
-                depth = depth.max(self.of(below, &at)?);
-            }
-            if matches!(&expansion, Expansion::Fold(sweep) if !sweep.unrolled) {
-                depth += 1;
-            }
-        }
-        self.known.insert(point, depth);
-        Some(depth)
     }
 }
 

@@ -6,7 +6,7 @@
 //! folds whose results it uses. Whatever a group reads from memory is computed by another unit: `deps` stays acyclic.
 
 use super::chain::Chain;
-use super::expand::{At, Class, Domains, Expander, Expansion, Point, internal};
+use super::expand::{At, Class, Domains, Expander, Expansion, Point, internal, is_index_map};
 use super::facts::Facts;
 use super::graph::Def;
 use super::home::Home;
@@ -413,13 +413,11 @@ impl<'s, 'f> Planner<'s, 'f> {
 
     /// Whether `value` is nothing but another one at other indices: keeping that one is enough.
     fn is_view(&self, value: Value) -> bool {
-        let graph = self.around.expander.graph;
-        let node = match graph.def(value) {
-            Def::Node(node, _) => node,
-            Def::Slice(..) => return true,
-            Def::Given => return false,
-        };
-        matches!(node.op, Op::Broadcast(_) | Op::Permute(_) | Op::Reshape(_) | Op::Slice(_) | Op::Window(_))
+        match self.around.expander.graph.def(value) {
+            Def::Node(node, _) => is_index_map(&node.op),
+            Def::Slice(..) => true,
+            Def::Given => false,
+        }
     }
 
     fn pass(&mut self, value: Value, demands: &[Demand]) -> Result<(), Diagnostic> {

@@ -192,7 +192,7 @@ impl<'w> Writer<'w> {
             Some(tile) => (self.tiles[tile as usize].dtype, self.tiles[tile as usize].size.clone()),
             None => {
                 let place = &self.places[self.buffers[buffer.0 as usize].0.0 as usize];
-                (place.dtype, place.shape.iter().fold(Dim::one(), |size, dim| &size * dim))
+                (place.dtype, place.size())
             }
         }
     }
@@ -419,9 +419,7 @@ impl<'w> Writer<'w> {
 
     /// The element type a fold runs in.
     pub fn wide(&self, value: Value, fold: Fold) -> DType {
-        let dtype = self.expander.graph.ty(value).dtype;
-        let half = matches!(dtype, DType::Bf16 | DType::F16) && matches!(fold, Fold::Add | Fold::Mul);
-        if half { DType::F32 } else { dtype }
+        fold.accumulator(self.expander.graph.ty(value).dtype)
     }
 
     /// `expr` as another element type.
@@ -475,7 +473,7 @@ impl<'w> Writer<'w> {
             let term = self.guarded_product(&guards, &factors, fold, dtype)?;
             total = Some(match total {
                 None => term,
-                Some(total) => Expr::Apply(step_of(fold), vec![total, term]),
+                Some(total) => Expr::Apply(fold.function(), vec![total, term]),
             });
         }
         let total = total.unwrap_or(Expr::Constant(fold.identity_of(dtype), dtype));
@@ -541,17 +539,5 @@ fn never(dim: &Dim, bound: &Dim) -> bool {
         (Some(dim), Some(bound)) => dim < 0 || dim >= bound,
         (Some(dim), None) => dim < 0,
         _ => false,
-    }
-}
-
-/// The scalar function that is one step of a fold.
-pub(super) fn step_of(fold: Fold) -> Scalar {
-    match fold {
-        Fold::Add => Scalar::Add,
-        Fold::Mul => Scalar::Mul,
-        Fold::Max => Scalar::Max,
-        Fold::Min => Scalar::Min,
-        Fold::Or => Scalar::Or,
-        Fold::And => Scalar::And,
     }
 }

@@ -136,6 +136,25 @@ fn init_gives_first_values_to_states_and_weights() {
 }
 
 #[test]
+fn a_broken_loss_holds_states_of_every_shape() {
+    let policy = "policy Counting() on w {
+    state count: f32[] = 0
+    free(t) = w > 0
+    step(g, t) {
+        count := count + 1
+        w - 0.1 * g
+    }
+}";
+    let mut machine = Machine::new(&program(policy, "** : by Counting()", "Sgd(lr: 0.1)"));
+    step(&mut machine, 0);
+    let before = machine.kept();
+    let target = Array::new(vec![4], vec![f64::NAN; 4]);
+    machine.call("step", &[("features", noise(3, &[4, 3])), ("target", target)]);
+    assert_eq!(before, machine.kept());
+    assert_eq!(machine.slot("linear.w.counting.count").data, [1.0]);
+}
+
+#[test]
 fn elements_that_are_not_free_stay_bit_for_bit() {
     let policy = "policy Some(limit: real = 0.2) on w {
     state open: bool[like w] = abs(w) < limit

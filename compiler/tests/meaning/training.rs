@@ -97,6 +97,41 @@ fn an_update_with_a_broken_loss_is_not_made() {
 }
 
 #[test]
+fn a_broken_loss_holds_what_the_model_wrote() {
+    let counted = "block Counted() on x: [.., d] given training: bool {
+    state seen: f32[d] = 0
+    if training {
+        seen := seen + 1
+    }
+    x
+}
+
+block Layer()";
+    let text = program("").replace("block Layer()", counted).replace("RmsNorm()", "Counted() |> RmsNorm()");
+    let mut machine = Machine::new(&text);
+    let path = "layer.mlp.counted.seen";
+    let mut seen = |broken: bool| {
+        let target = if broken { vec![f64::NAN; 4] } else { vec![0.0; 4] };
+        let target = Array::new(vec![4], target);
+        machine.call("step", &[("features", noise(3, &[4, 3])), ("target", target), ("step", number(0))]);
+        machine.slot(path).data[0]
+    };
+    assert_eq!([seen(false), seen(true), seen(false)], [1.0, 1.0, 2.0]);
+}
+
+#[test]
+fn one_broken_micro_batch_breaks_the_step() {
+    let mut machine = Machine::new(&program("accumulate = 2"));
+    let before = machine.kept();
+    for (entry, first) in [("accumulate", f64::INFINITY), ("step", 0.0)] {
+        let target = Array::new(vec![4], vec![first, 0.0, 0.0, 0.0]);
+        machine.call(entry, &[("features", noise(3, &[4, 3])), ("target", target), ("step", number(0))]);
+    }
+    assert_eq!(before, machine.kept());
+    assert_eq!(machine.slot("loss.sum").data, [0.0], "the next step begins anew");
+}
+
+#[test]
 fn numbers_of_micro_batches_have_limits() {
     for count in ["0", "2000000"] {
         let found = refused(&program(&format!("accumulate = {count}")));

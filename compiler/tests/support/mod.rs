@@ -1,5 +1,5 @@
 //! What the tests of graph transformations share: small functions in float64, run by the reference interpreter.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 pub mod random;
 

@@ -1,5 +1,5 @@
 //! The corpus of programs and what tests compare of a tree.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 use nnc_base::SourceId;
 use nnc_grammar::syntax::Syntax;

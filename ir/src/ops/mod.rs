@@ -158,8 +158,6 @@ pub enum Lowered {
     Kernel,
     /// Has bodies: becomes steps of the plan.
     Structure,
-    /// Runs on the host only, and why.
-    Host(&'static str),
 }
 
 /// How elements are folded. The order is fixed by the plan.
@@ -196,6 +194,12 @@ impl Fold {
         if infinite { Scalar::Cast(dtype).evaluate(&[self.identity()], DType::F64) } else { self.identity() }
     }
 
+    /// The element type in which elements of type `dtype` are folded: sums and products of 16-bit floats need more.
+    pub fn accumulator(self, dtype: DType) -> DType {
+        let grows = matches!(self, Fold::Add | Fold::Mul);
+        if grows && dtype.is_half() { DType::F32 } else { dtype }
+    }
+
     /// One step.
     pub fn apply(self, a: f64, b: f64) -> f64 {
         match self {
@@ -216,6 +220,18 @@ impl Fold {
             Fold::Add => Scalar::Add.evaluate(&[a, b], dtype),
             Fold::Mul => Scalar::Mul.evaluate(&[a, b], dtype),
             _ => self.apply(a, b),
+        }
+    }
+
+    /// The scalar function that takes one step.
+    pub fn function(self) -> Scalar {
+        match self {
+            Fold::Add => Scalar::Add,
+            Fold::Mul => Scalar::Mul,
+            Fold::Max => Scalar::Max,
+            Fold::Min => Scalar::Min,
+            Fold::Or => Scalar::Or,
+            Fold::And => Scalar::And,
         }
     }
 

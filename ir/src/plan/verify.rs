@@ -91,7 +91,7 @@ impl<'p> Check<'p> {
             PlaceClass::Slot(slot) => match self.plan.slots.get(slot) {
                 None => self.error(format!("`{}` lies in slot {slot}, which does not exist", place.name)),
                 Some(slot)
-                    if slot.ty.dtype != place.dtype || !self.covers(&slot.ty.size(), &size_of(place)) =>
+                    if slot.ty.dtype != place.dtype || !self.covers(&slot.ty.size(), &place.size()) =>
                 {
                     self.error(format!("`{}` is larger than its slot `{}`", place.name, slot.path));
                 }
@@ -163,7 +163,7 @@ impl<'p> Check<'p> {
             Step::If { condition, then, otherwise } => {
                 if self
                     .touched(*condition)
-                    .is_some_and(|place| place.dtype != DType::Bool || !size_of(place).is_one())
+                    .is_some_and(|place| place.dtype != DType::Bool || !place.size().is_one())
                 {
                     self.error("a condition is no truth value");
                 }
@@ -172,7 +172,7 @@ impl<'p> Check<'p> {
             Step::Copy { from, to } => {
                 let (from, to) = (self.touched(*from), self.touched(*to));
                 if let (Some(from), Some(to)) = (from, to)
-                    && (from.dtype != to.dtype || !self.covers(&size_of(to), &size_of(from)))
+                    && (from.dtype != to.dtype || !self.covers(&to.size(), &from.size()))
                 {
                     self.error(format!("`{}` does not fit into `{}`", from.name, to.name));
                 }
@@ -201,9 +201,9 @@ impl<'p> Check<'p> {
         }
         for (buffer, id) in kernel.buffers.iter().zip(bind) {
             let Some(place) = self.touched(*id) else { continue };
-            if place.dtype != buffer.dtype || !self.covers(&size_of(place), &buffer.size) {
+            if place.dtype != buffer.dtype || !self.covers(&place.size(), &buffer.size) {
                 let (name, wanted) = (&kernel.name, format!("{}[{}]", buffer.dtype, buffer.size));
-                let found = format!("{}[{}]", place.dtype, size_of(place));
+                let found = format!("{}[{}]", place.dtype, place.size());
                 self.error(format!(
                     "kernel `{name}` needs {wanted} as `{}`, `{}` is {found}",
                     buffer.name, place.name
@@ -211,9 +211,4 @@ impl<'p> Check<'p> {
             }
         }
     }
-}
-
-/// The number of elements of a place.
-fn size_of(place: &Place) -> Dim {
-    place.shape.iter().fold(Dim::one(), |product, dim| &product * dim)
 }

@@ -26,13 +26,12 @@ pub(super) struct Launch<P> {
 }
 
 /// Values of run-time sizes and of the counters of the loops that are open.
-#[derive(Default)]
-pub(super) struct Scope {
-    pub(super) sizes: Sizes,
-    pub(super) counters: Vec<(Symbol, i64)>,
+pub(super) struct Scope<'c> {
+    pub(super) sizes: &'c Sizes,
+    pub(super) counters: &'c mut Vec<(Symbol, i64)>,
 }
 
-impl Scope {
+impl Scope<'_> {
     /// The value of `dim`; the innermost loop that counts a symbol decides.
     pub(super) fn count<E: std::error::Error>(&self, dim: &Dim) -> Result<i64, CallError<E>> {
         let lookup = |symbol: &Symbol| {
@@ -76,8 +75,8 @@ impl<D: Device> Binder<'_, '_, D> {
             },
             Step::Copy { from, to } => {
                 let place = self.entry.places.get(from.0 as usize).ok_or(CallError::NoPlace(*from))?;
-                let elements = place.shape.iter().fold(Dim::one(), |product, dim| &product * dim);
-                Bound::Copy { from: self.spot(*from)?, to: self.spot(*to)?, elements, dtype: place.dtype }
+                let (elements, dtype) = (place.size(), place.dtype);
+                Bound::Copy { from: self.spot(*from)?, to: self.spot(*to)?, elements, dtype }
             }
         })
     }

@@ -41,7 +41,7 @@ impl<B, P> Memory<B, P> {
     ) -> Result<Memory<B, P>, CallError<D::Error>> {
         let mut bytes = Vec::new();
         for place in &entry.places {
-            let elements = natural(&Self::elements(place), sizes)?;
+            let elements = natural(&place.size(), sizes)?;
             let stride = device.stride(place.dtype)?;
             bytes.push(elements.checked_mul(stride).ok_or_else(|| CallError::TooLarge(place.name.clone()))?);
         }
@@ -49,11 +49,6 @@ impl<B, P> Memory<B, P> {
         let buffers: Vec<B> =
             shares.iter().map(|share| device.allocate(share.bytes)).collect::<Result<_, _>>()?;
         Ok(Memory { sizes: sizes.clone(), spots, buffers, steps: None })
-    }
-
-    /// The number of elements of a place.
-    pub(super) fn elements(place: &Place) -> Dim {
-        place.shape.iter().fold(Dim::one(), |product, dim| &product * dim)
     }
 
     /// Where `place` lies.
@@ -66,7 +61,7 @@ impl<B, P> Memory<B, P> {
 /// their lifetimes are disjoint. `None` if a size has no value or is too large. Elements take what they take on the host.
 pub fn working_bytes(entry: &EntryPlan, sizes: &Sizes) -> Option<usize> {
     let bytes = entry.places.iter().map(|place| {
-        let elements = Memory::<(), ()>::elements(place).evaluate(&|symbol| sizes.get(symbol).copied())?;
+        let elements = place.size().evaluate(&|symbol| sizes.get(symbol).copied())?;
         usize::try_from(elements).ok()?.checked_mul(place.dtype.size())
     });
     let (_, shares) = assign(&entry.places, &bytes.collect::<Option<Vec<_>>>()?);

@@ -15,7 +15,6 @@ use crate::graph::SlotKind;
 use crate::kernel::Kernel;
 use crate::plan::Plan;
 use crate::{DType, Symbol};
-use bind::Scope;
 use memory::Memory;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -82,7 +81,8 @@ pub struct Session<D: Device> {
     slots: Vec<Option<Held<D::Buffer>>>,
     memory: HashMap<usize, Memory<D::Buffer, D::Program>>,
     programs: HashMap<(u32, Vec<usize>), D::Program>,
-    scope: Scope,
+    /// Values of the counters of open loops. Empty between calls; kept for its memory.
+    counters: Vec<(Symbol, i64)>,
 }
 
 /// A slot's memory.
@@ -104,7 +104,7 @@ impl<D: Device> Session<D> {
             slots,
             memory: HashMap::new(),
             programs: HashMap::new(),
-            scope: Scope::default(),
+            counters: Vec::new(),
         }
     }
 

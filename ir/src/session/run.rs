@@ -42,14 +42,13 @@ impl<D: Device> Session<D> {
             let buffer = find(&self.memory[&number], &self.slots, place)?;
             self.device.write(buffer, tensor.dtype, &tensor.bytes)?;
         }
-        let Session { device, slots, memory, scope, .. } = self;
+        let Session { device, slots, memory, counters, .. } = self;
         let Some(Memory { buffers, steps: Some(steps), .. }) = memory.get_mut(&number) else {
             return Err(CallError::NoEntry(entry.name.clone()));
         };
-        scope.sizes.clone_from(sizes);
-        scope.counters.clear();
+        let mut scope = Scope { sizes, counters };
         let buffers = Buffers { own: buffers, slots, spots: &[] };
-        steps.iter_mut().try_for_each(|step| run(device, buffers, scope, step))?;
+        steps.iter_mut().try_for_each(|step| run(device, buffers, &mut scope, step))?;
         self.outputs(number, entry, sizes)
     }
 

@@ -63,31 +63,17 @@ fn sweep(subject: &Subject, level: CpuLevel, start: u32, step: u32) -> (f64, f32
     }
 }
 
+/// Some f32 arguments. All of them take half an hour: `NNC_EVERY_ARGUMENT=1 cargo test --release -p nnc-kernels -- \
+/// --nocapture errors_stay`.
 #[test]
 fn errors_stay_within_the_stated_bounds() {
+    let step = if std::env::var_os("NNC_EVERY_ARGUMENT").is_some() { 1 } else { 2039 };
     for level in CpuLevel::available() {
         for subject in &SUBJECTS {
-            let (error, argument) = sweep(subject, level, 0, 2039);
-            assert!(
-                error <= subject.ulps,
-                "{} at {}: {error} ulp at {argument:e}",
-                subject.name,
-                level.name()
-            );
-        }
-    }
-}
-
-/// All f32 arguments, portable code last: half an hour. `cargo test --release -p nnc-kernels -- --ignored --nocapture exhaustive`
-#[test]
-#[ignore = "visits every f32; run it after a change of a coefficient"]
-fn exhaustive_errors() {
-    let levels: Vec<CpuLevel> = CpuLevel::available().collect();
-    for level in levels.into_iter().rev() {
-        for subject in &SUBJECTS {
-            let (error, argument) = sweep(subject, level, 0, 1);
-            println!("{:6} {:6} {error:.3} ulp at {argument:e}", subject.name, level.name());
-            assert!(error <= subject.ulps);
+            let (error, argument) = sweep(subject, level, 0, step);
+            let (name, level) = (subject.name, level.name());
+            println!("{name:6} {level:6} {error:.3} ulp at {argument:e}");
+            assert!(error <= subject.ulps, "{name} at {level}: {error} ulp at {argument:e}");
         }
     }
 }

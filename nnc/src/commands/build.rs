@@ -167,7 +167,8 @@ fn values(arguments: &Build, whole: &Module, plan: &Plan) -> Result<Values, Exit
         let file = weights::open(path).map_err(refuse)?;
         let absent = model.set_weights(&file, Need::Weights).map_err(refuse)?;
         pipeline::warn_of_states(absent.iter().filter(|path| needed(path)));
-        let facts = weights::facts(&file).and_then(|facts| serde_json::to_string(&facts).ok());
+        let facts = weights::facts(&file).map_err(refuse)?;
+        let facts = facts.map(|facts| serde_json::to_string(&facts)).transpose().map_err(refuse)?;
         metadata.extend(facts.map(|facts| (weights::FACTS.to_string(), facts)));
     }
     let mut values = model.weights().map_err(refuse)?;

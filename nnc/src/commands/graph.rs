@@ -2,7 +2,7 @@
 
 use crate::diagram::{self, Diagram};
 use crate::files::Files;
-use crate::pipeline;
+use crate::pipeline::{self, refuse};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,9 +59,4 @@ pub fn graph(arguments: &Graph) -> ExitCode {
 
 fn json(drawn: &Diagram) -> String {
     serde_json::to_string_pretty(drawn).unwrap_or_default() + "\n"
-}
-
-fn refuse(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::FAILURE
 }

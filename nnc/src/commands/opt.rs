@@ -1,7 +1,7 @@
 //! `nnc opt FILE`: runs passes over the tensor IR and prints what they leave.
 
 use crate::files::Files;
-use crate::pipeline::{self, Dump};
+use crate::pipeline::{self, Dump, refuse};
 use nnc_compiler::passes::{self, PIPELINE, Pass};
 use nnc_ir::graph::Module;
 use nnc_ir::{text, verify};
@@ -43,11 +43,6 @@ pub fn opt(arguments: &Opt) -> ExitCode {
         Ok(())
     };
     run().map_or_else(|code: ExitCode| code, |()| ExitCode::SUCCESS)
-}
-
-fn refuse(message: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {message}");
-    ExitCode::FAILURE
 }
 
 /// Every pass once, in the order of the pipeline.

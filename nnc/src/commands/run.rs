@@ -6,9 +6,9 @@ use crate::pipeline::{self, in_file, refuse};
 use nnc_ir::plan::Guard;
 use nnc_kernels::CpuLevel;
 use nnc_runtime::artifact::{Artifact, EXTENSION, Manifest};
+use nnc_runtime::call::Named;
 use nnc_runtime::data::Facts;
 use nnc_runtime::file::npy::write_npy;
-use nnc_runtime::model::Named;
 use nnc_runtime::weights::{self, Need};
 use nnc_runtime::{DType, HostTensor, Model};
 use serde_json::json;
@@ -63,7 +63,7 @@ fn call(arguments: &Run) -> Result<(), ExitCode> {
         let file = weights::open(path).map_err(refuse)?;
         let absent = model.set_weights(&file, Need::Weights).map_err(refuse)?;
         pipeline::warn_of_states(absent.iter());
-        facts = weights::facts(&file).or(facts);
+        facts = weights::facts(&file).map_err(refuse)?.or(facts);
     }
     let given =
         inputs::read(model.interface(), &arguments.entry, &arguments.inputs, arguments.seed, facts.as_ref());
@@ -91,7 +91,7 @@ fn open(arguments: &Run) -> Result<(Model, Option<Facts>), ExitCode> {
         return Err(refuse("an artifact is built already: give `--param` to `nnc build -o`"));
     }
     let artifact = Artifact::open(&arguments.file).map_err(in_file)?;
-    let facts = weights::facts(&artifact.weights().map_err(in_file)?);
+    let facts = weights::facts(&artifact.weights().map_err(in_file)?).map_err(refuse)?;
     let model = match arguments.no_native {
         false => Model::from_artifact(&artifact, arguments.threads).map_err(refuse)?,
         true => rebuild(arguments, &artifact)?,

@@ -4,9 +4,10 @@
 
 #[path = "../support/devices.rs"]
 mod devices;
+#[path = "../../../codegen/testing/elements.rs"]
 mod elements;
 mod machines;
-#[allow(dead_code)]
+#[allow(dead_code, reason = "programs of the IR's tests, of which this one uses a part")]
 #[path = "../../../ir/tests/ir/programs.rs"]
 mod programs;
 

@@ -13,8 +13,10 @@ use nnc_compiler::schedule::{Target, schedule};
 use nnc_compiler::world::{DataInfo, DataSource, World};
 use nnc_ir::graph::{Entry, Module, Port};
 use nnc_ir::session::{HostBytes, Session, Sizes};
-use nnc_ir::{Array, Builder, DType, Type, Value, evaluate};
+use nnc_ir::{Array, Builder, Type, Value, evaluate};
 use nnc_kernels::CpuLevel;
+use nnc_runtime::HostTensor;
+use nnc_runtime::call::view;
 use nnc_runtime::cpu::Cpu;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -252,47 +254,31 @@ fn compiled(joint: &Joint, guards: Vec<(String, nnc_ir::plan::Guard)>) -> Result
     let cpu = Cpu::new(&plan.kernels, &code, None).map_err(|error| error.to_string())?;
     let mut session = Session::new(cpu, &plan);
     let original = joint.module.entry(ENTRY).ok_or("the entry was just made")?;
-    let mut inputs: Vec<(&str, HostBytes)> = Vec::new();
+    let mut given: Vec<(&str, HostTensor)> = Vec::new();
     for ((port, value), array) in
         original.inputs.iter().zip(&original.function.body.params).zip(&joint.arguments)
     {
         let dtype = original.function.ty(*value).dtype;
-        let bytes = bytes(dtype, &array.data)?;
+        let tensor = HostTensor::from_f64(dtype, array.shape.clone(), &array.data);
+        let tensor = tensor.ok_or("an argument has another size than its shape")?;
         match port {
-            Port::Slot(slot) => session.set_slot(*slot, &bytes).map_err(|error| error.to_string())?,
-            Port::Named(name) if kept(&module, name) => {
-                inputs.push((name, HostBytes { dtype, shape: array.shape.clone(), bytes: bytes.into() }));
-            }
+            Port::Slot(slot) => session.set_slot(*slot, tensor.bytes()).map_err(|error| error.to_string())?,
+            Port::Named(name) if kept(&module, name) => given.push((name, tensor)),
             Port::Named(_) => {}
         }
     }
+    let inputs: Vec<(&str, HostBytes)> = given.iter().map(|(name, tensor)| (*name, view(tensor))).collect();
     let found = session.call(ENTRY, &inputs, &joint.sizes).map_err(|error| error.to_string())?;
-    let numbers = |tensor: &HostBytes| numbers(tensor.dtype, &tensor.bytes);
-    found.iter().map(|(_, t)| Ok(Array::new(t.shape.clone(), numbers(t)?))).collect()
+    let array = |(_, result): (String, HostBytes)| {
+        let tensor = HostTensor::from_bytes(result.dtype, result.shape.clone(), &result.bytes);
+        Some(Array::new(result.shape, tensor?.to_f64()))
+    };
+    let arrays: Option<Vec<Array>> = found.into_iter().map(array).collect();
+    arrays.ok_or_else(|| "a result has another size than its shape".into())
 }
 
 /// Passes drop inputs that nothing reads.
 fn kept(module: &Module, name: &str) -> bool {
     let inputs = module.entry(ENTRY).map(|entry| entry.inputs.as_slice()).unwrap_or_default();
     inputs.iter().any(|port| matches!(port, Port::Named(n) if n == name))
-}
-
-fn bytes(dtype: DType, data: &[f64]) -> Result<Vec<u8>, String> {
-    Ok(match dtype {
-        DType::F32 => data.iter().flat_map(|x| (*x as f32).to_ne_bytes()).collect(),
-        DType::I32 => data.iter().flat_map(|x| (*x as i32).to_ne_bytes()).collect(),
-        DType::U32 => data.iter().flat_map(|x| (*x as u32).to_ne_bytes()).collect(),
-        DType::Bool => data.iter().map(|x| u8::from(*x != 0.0)).collect(),
-        other => return Err(format!("inputs of type {other} are not fed")),
-    })
-}
-
-fn numbers(dtype: DType, bytes: &[u8]) -> Result<Vec<f64>, String> {
-    let word = |chunk: &[u8]| [chunk[0], chunk[1], chunk[2], chunk[3]];
-    Ok(match dtype {
-        DType::F32 => bytes.chunks_exact(4).map(|c| f64::from(f32::from_ne_bytes(word(c)))).collect(),
-        DType::I32 => bytes.chunks_exact(4).map(|c| f64::from(i32::from_ne_bytes(word(c)))).collect(),
-        DType::Bool => bytes.iter().map(|b| f64::from(*b)).collect(),
-        other => return Err(format!("results of type {other} are not read")),
-    })
 }

@@ -1,7 +1,7 @@
 //! Devices for tests. What is absent skips a test with a message; where `NNC_REQUIRE_GPU_TESTS` names it (`wgsl`,
 //! `nvrtc`, `cuda`, separated by commas), its absence fails the test.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 use std::fmt::Display;
 

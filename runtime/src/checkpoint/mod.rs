@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The metadata entry that holds [`Meta`].
-const META: &str = "nnc.checkpoint";
+pub(crate) const META: &str = "nnc.checkpoint";
 
 /// Where a run stood.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

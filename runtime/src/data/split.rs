@@ -14,7 +14,7 @@ pub enum HeldOut {
 }
 
 /// What is held out where neither the program nor the data say.
-pub const DEFAULT_HELD_OUT: HeldOut = HeldOut::Share(0.1);
+pub const DEFAULT_HELD_OUT: HeldOut = HeldOut::Share(nnc_ir::training::DEFAULT_HELD_OUT);
 
 /// A set of samples of one data set.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,12 +1,13 @@
 //! The step loop: micro-batches, evaluation, early stop, log, checkpoints, resume.
 
-use super::{TrainError, Trainer, fail, file, number, scalar, takes, view};
+use super::{Trainer, number};
+use crate::call::{self, Named, RunError};
 use crate::checkpoint::{Meta, Store, TensorView, latest, write_tensors};
 use crate::data::{Dataset, Feeding, Loader, Position};
 use crate::report::{Curve, Log, Progress, Record, Show, peak_bytes};
 use crate::weights;
 use nnc_ir::DType;
-use nnc_ir::session::{Device, HostBytes, Output};
+use nnc_ir::session::{Device, HostBytes};
 use nnc_ir::training::{Fit, Training};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub struct Summary {
 /// The data of one fit, and how they are handed out.
 pub type Fed = (Arc<dyn Dataset>, Feeding);
 
+/// Checkpoints that a run keeps.
+const KEPT: NonZeroUsize = NonZeroUsize::new(3).expect("3 is not 0");
 /// Where checkpoints keep [`Stand`].
 const STAND: &str = "fit";
 
@@ -81,7 +84,7 @@ impl Run {
 
 impl<D: Device> Trainer<D> {
     /// Runs a training program to its end; `data` has one entry per fit.
-    pub fn train(&mut self, training: &Training, data: &[Fed]) -> Result<Summary, TrainError> {
+    pub fn train(&mut self, training: &Training, data: &[Fed]) -> Result<Summary, RunError> {
         let mut run = self.start()?;
         let mut summary = Summary::default();
         for (place, (fit, fed)) in training.fits.iter().zip(data).enumerate().skip(run.stand.fit) {
@@ -92,7 +95,7 @@ impl<D: Device> Trainer<D> {
                 }
             }
             if !run.stand.stopped {
-                summary = self.fit(fit, fed, &mut run)?;
+                summary = self.fit(&training.model, fit, fed, &mut run)?;
             }
         }
         summary.steps = run.step;
@@ -102,7 +105,7 @@ impl<D: Device> Trainer<D> {
         Ok(summary)
     }
 
-    fn start(&mut self) -> Result<Run, TrainError> {
+    fn start(&mut self) -> Result<Run, RunError> {
         self.initialize()?;
         let mut run = Run::default();
         match &self.options.resume.clone() {
@@ -110,28 +113,23 @@ impl<D: Device> Trainer<D> {
             None => self.refuse_second_run()?,
         }
         if let Some(out) = &self.options.out {
-            let keep = NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN);
-            run.store = Some(Store::open(out, keep).map_err(file)?);
+            run.store = Some(Store::open(out, KEPT)?);
             let log = out.join("log.jsonl");
             run.log = Some(if run.step > 0 {
-                let (log, kept) = Log::resume(&log, run.step).map_err(file)?;
+                let (log, kept) = Log::resume(&log, run.step)?;
                 kept.iter().for_each(|record| run.curve(record));
                 log
             } else {
-                Log::create(&log).map_err(file)?
+                Log::create(&log)?
             });
         }
         Ok(run)
     }
 
-    fn resume(&mut self, directory: &Path, run: &mut Run) -> Result<(), TrainError> {
-        let found = latest(directory).map_err(file)?;
-        let found = found.ok_or_else(|| {
+    fn resume(&mut self, directory: &Path, run: &mut Run) -> Result<(), RunError> {
+        let found = latest(directory)?.ok_or_else(|| {
             let message = format!("`{}` holds no checkpoint", directory.display());
-            TrainError {
-                help: Some("leave `--resume` out to start anew".into()),
-                ..fail("train::resume", message)
-            }
+            RunError::new("train::resume", message).help("leave `--resume` out to start anew")
         })?;
         for warning in &found.warnings {
             eprintln!("warning: {warning}");
@@ -143,7 +141,8 @@ impl<D: Device> Trainer<D> {
         run.position = meta.data;
         let stand = meta.extra.get(STAND).cloned().unwrap_or_default();
         run.stand = serde_json::from_value(stand).map_err(|error| {
-            fail("train::resume", format!("the checkpoint does not say which fit it is of: {error}"))
+            let message = format!("the checkpoint does not say which fit it is of: {error}");
+            RunError::new("train::resume", message)
         })?;
         if self.options.out.is_none() {
             self.options.out = Some(directory.to_path_buf());
@@ -152,17 +151,17 @@ impl<D: Device> Trainer<D> {
     }
 
     /// A folder holds one run: a second would mix its checkpoints with the first one's.
-    fn refuse_second_run(&self) -> Result<(), TrainError> {
+    fn refuse_second_run(&self) -> Result<(), RunError> {
         let Some(out) = &self.options.out else { return Ok(()) };
-        if !out.exists() || latest(out).map_err(file)?.is_none() {
+        if !out.exists() || latest(out)?.is_none() {
             return Ok(());
         }
         let message = format!("`{}` holds the checkpoints of a run already", out.display());
         let help = format!("go on with it: `--resume {}`; or choose another folder", out.display());
-        Err(TrainError { help: Some(help), ..fail("train::out", message) })
+        Err(RunError::new("train::out", message).help(help))
     }
 
-    fn fit(&mut self, fit: &Fit, fed: &Fed, run: &mut Run) -> Result<Summary, TrainError> {
+    fn fit(&mut self, model: &str, fit: &Fit, fed: &Fed, run: &mut Run) -> Result<Summary, RunError> {
         let (dataset, feeding) = fed;
         let end = fit.steps.max(0) as u64;
         let mut summary = Summary { steps: run.step, ..Summary::default() };
@@ -191,7 +190,7 @@ impl<D: Device> Trainer<D> {
                 record.evaluated(&summary.evaluation);
                 let better = record.val_loss.is_some_and(|loss| run.judge(loss));
                 if better && fit.patience > 0 {
-                    self.write_weights(Path::new("best.safetensors"), dataset, "")?;
+                    self.write_weights("best.safetensors", dataset, model)?;
                 }
                 clock.resume();
             }
@@ -219,18 +218,18 @@ impl<D: Device> Trainer<D> {
         loader: &mut Loader,
         step: u64,
         total: u64,
-    ) -> Result<(BTreeMap<String, f64>, u64), TrainError> {
+    ) -> Result<(BTreeMap<String, f64>, u64), RunError> {
         let count = fit.accumulate.max(1) as u64;
         let (mut means, mut units) = (BTreeMap::<String, f64>::new(), 0);
         for micro in 0..count {
-            let batch = loader.next_batch().map_err(file)?;
-            let batch = batch.ok_or_else(|| fail("train::data", "the data gave no batch"))?;
+            let batch = loader.next_batch()?;
+            let batch = batch.ok_or_else(|| RunError::new("train::data", "the data gave no batch"))?;
             units += match (fit.data.kind.as_str(), batch.get("token")) {
                 ("text", Some(tokens)) => tokens.elements() as u64,
                 _ => batch.size() as u64,
             };
             let tensors: Vec<(&str, HostBytes)> =
-                batch.iter().map(|(name, tensor)| (name, view(tensor))).collect();
+                batch.iter().map(|(name, tensor)| (name, call::view(tensor))).collect();
             let entry = match &fit.accumulate_entry {
                 Some(entry) if micro + 1 < count => entry,
                 _ => &fit.step_entry,
@@ -256,17 +255,16 @@ impl<D: Device> Trainer<D> {
         batch: Vec<(&str, HostBytes)>,
         step: u64,
         draw: u64,
-    ) -> Result<Vec<Output>, TrainError> {
-        let plan = self.plan.entries.iter().find(|e| e.name == entry);
-        let plan = plan.ok_or_else(|| fail("train::entry", format!("there is no entry `{entry}`")))?;
+    ) -> Result<Vec<Named>, RunError> {
+        let plan = call::entry(&self.plan, entry)?;
         let mut inputs: Vec<(&str, HostBytes)> =
-            batch.into_iter().filter(|(name, _)| takes(plan, name)).collect();
+            batch.into_iter().filter(|(name, _)| call::takes(plan, name)).collect();
         let numbers = [
-            ("seed", scalar(self.options.seed as u32)),
-            ("step", scalar(step as i32)),
-            ("draw", scalar(draw as i32)),
+            ("seed", call::scalar(self.options.seed as u32)),
+            ("step", call::scalar(step as i32)),
+            ("draw", call::scalar(draw as i32)),
         ];
-        inputs.extend(numbers.into_iter().filter(|(name, _)| takes(plan, name)));
+        inputs.extend(numbers.into_iter().filter(|(name, _)| call::takes(plan, name)));
         self.call(entry, &inputs)
     }
 
@@ -276,11 +274,11 @@ impl<D: Device> Trainer<D> {
         record: &Record,
         clock: &Clock,
         progress: &Progress,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), RunError> {
         run.curve(record);
         // The log is the same however fast the machine is; what was measured goes to the caller only.
         if let Some(log) = &mut run.log {
-            log.write(record).map_err(file)?;
+            log.write(record)?;
         }
         if self.options.json {
             let rate = Some(clock.rate());
@@ -296,7 +294,7 @@ impl<D: Device> Trainer<D> {
 
     /// Names the first slot that holds a bad value. An update whose loss is not finite is not made, so a bad slot is
     /// the cause and not the consequence.
-    fn broken(&mut self, step: u64, name: &str, bad: f64) -> TrainError {
+    fn broken(&mut self, step: u64, name: &str, bad: f64) -> RunError {
         let (message, help) = match self.first_bad_slot() {
             Some(path) => (
                 format!(
@@ -311,7 +309,7 @@ impl<D: Device> Trainer<D> {
                 "look for a logarithm, a division or an exponential without a bound, or for bad data",
             ),
         };
-        TrainError { help: Some(help.into()), ..fail("train::nan", message) }
+        RunError::new("train::nan", message).help(help)
     }
 
     fn first_bad_slot(&mut self) -> Option<String> {
@@ -328,10 +326,11 @@ impl<D: Device> Trainer<D> {
         None
     }
 
-    fn checkpoint(&mut self, run: &Run, dataset: &Arc<dyn Dataset>) -> Result<(), TrainError> {
+    fn checkpoint(&mut self, run: &Run, dataset: &Arc<dyn Dataset>) -> Result<(), RunError> {
         let Some(store) = &run.store else { return Ok(()) };
         let tensors = self.tensors(true)?;
-        let stand = serde_json::to_value(run.stand).map_err(|e| fail("train::facts", e.to_string()))?;
+        let stand = serde_json::to_value(run.stand);
+        let stand = stand.map_err(|error| RunError::new("train::facts", error.to_string()))?;
         let meta = Meta {
             step: run.step,
             seed: self.options.seed,
@@ -340,35 +339,31 @@ impl<D: Device> Trainer<D> {
             extra: BTreeMap::from([(STAND.to_string(), stand)]),
         };
         let views = tensors.iter().map(|(name, tensor)| (name.as_str(), TensorView::from(tensor)));
-        store.save(&meta, views).map(|_| ()).map_err(file)
+        store.save(&meta, views)?;
+        Ok(())
     }
 
     /// Writes what a trained model needs into the run's folder.
-    fn write_weights(
-        &mut self,
-        name: &Path,
-        dataset: &Arc<dyn Dataset>,
-        model: &str,
-    ) -> Result<(), TrainError> {
+    fn write_weights(&mut self, name: &str, dataset: &Arc<dyn Dataset>, model: &str) -> Result<(), RunError> {
         let Some(out) = self.options.out.clone() else { return Ok(()) };
         let tensors = self.tensors(false)?;
-        let facts =
-            serde_json::to_string(&dataset.facts()).map_err(|e| fail("train::facts", e.to_string()))?;
-        let metadata =
-            BTreeMap::from([("nnc.model".to_string(), model.to_string()), ("nnc.facts".to_string(), facts)]);
+        let facts = serde_json::to_string(&dataset.facts());
+        let facts = facts.map_err(|error| RunError::new("train::facts", error.to_string()))?;
+        let metadata = [(weights::MODEL, model.to_string()), (weights::FACTS, facts)];
+        let metadata = metadata.map(|(name, text)| (name.to_string(), text)).into();
         let views = tensors.iter().map(|(name, tensor)| (name.as_str(), TensorView::from(tensor)));
-        write_tensors(&out.join(name), &metadata, views).map_err(file)
+        Ok(write_tensors(&out.join(name), &metadata, views)?)
     }
 
-    fn finish(&mut self, run: &Run, model: &str, dataset: &Arc<dyn Dataset>) -> Result<(), TrainError> {
+    fn finish(&mut self, run: &Run, model: &str, dataset: &Arc<dyn Dataset>) -> Result<(), RunError> {
         let Some(out) = self.options.out.clone() else { return Ok(()) };
-        self.write_weights(Path::new("weights.safetensors"), dataset, model)?;
+        self.write_weights(weights::FILE, dataset, model)?;
         let curve = Curve {
             title: format!("loss of {model}"),
             train: run.train.clone(),
             validation: run.validation.clone(),
         };
-        curve.write(&out.join("loss.svg")).map_err(file)
+        Ok(curve.write(&out.join("loss.svg"))?)
     }
 }
 

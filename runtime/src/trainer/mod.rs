@@ -6,19 +6,17 @@ mod fit;
 
 pub use fit::{Fed, Summary};
 
-use crate::checkpoint::TensorView;
+use crate::call::{self, Named, RunError};
+use crate::checkpoint::{TensorFile, TensorView};
 use crate::data::{Dataset, Feeding, Loader, Position};
 use crate::tensor::HostTensor;
 use crate::weights::{self, Need, keys};
 use nnc_ir::graph::{Port, SlotKind};
 use nnc_ir::plan::{EntryPlan, Plan};
-use nnc_ir::session::{Device, HostBytes, Output, Session, Sizes};
+use nnc_ir::session::{Device, HostBytes, Session};
 use nnc_ir::training::Fit;
-use nnc_ir::{DType, Symbol};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How a run is made.
@@ -32,43 +30,6 @@ pub struct Options {
     pub resume: Option<PathBuf>,
     /// One JSON object per measurement on standard output, and no progress bar.
     pub json: bool,
-}
-
-/// Why training stopped before its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TrainError {
-    /// `family::name`.
-    pub code: &'static str,
-    /// One sentence.
-    pub message: String,
-    /// What would work.
-    pub help: Option<String>,
-}
-
-impl fmt::Display for TrainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "[{}] {}", self.code, self.message)?;
-        match &self.help {
-            Some(help) => write!(f, "\n  help: {help}"),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for TrainError {}
-
-impl From<crate::RunError> for TrainError {
-    fn from(error: crate::RunError) -> TrainError {
-        TrainError { code: error.code, message: error.message, help: error.help }
-    }
-}
-
-fn fail(code: &'static str, message: impl Into<String>) -> TrainError {
-    TrainError { code, message: message.into(), help: None }
-}
-
-fn file(error: crate::file::FileError) -> TrainError {
-    fail("train::file", error.to_string())
 }
 
 /// A plan's session with what training needs to know of it.
@@ -96,19 +57,13 @@ impl<D: Device> Trainer<D> {
     }
 
     /// Calls an entry; run-time sizes are read off the inputs.
-    pub fn call(&mut self, entry: &str, inputs: &[(&str, HostBytes)]) -> Result<Vec<Output>, TrainError> {
-        let plan = self.plan.entries.iter().find(|e| e.name == entry);
-        let plan = plan.ok_or_else(|| fail("train::entry", format!("there is no entry `{entry}`")))?;
-        let sizes = sizes_of(plan, inputs)?;
-        self.session.call(entry, inputs, &sizes).map_err(|error| fail("train::call", error.to_string()))
+    pub fn call(&mut self, entry: &str, inputs: &[(&str, HostBytes)]) -> Result<Vec<Named>, RunError> {
+        call::call(&mut self.session, &self.plan, entry, inputs)
     }
 
     /// Draws the initial values of all slots.
-    pub fn initialize(&mut self) -> Result<(), TrainError> {
-        let seed = scalar(self.options.seed as u32);
-        let takes_seed = self.plan.entries.iter().any(|e| e.name == "init" && takes(e, "seed"));
-        let inputs = if takes_seed { vec![("seed", seed)] } else { Vec::new() };
-        self.call("init", &inputs).map(|_| ())
+    pub fn initialize(&mut self) -> Result<(), RunError> {
+        call::initialize(&mut self.session, &self.plan, self.options.seed as u32)
     }
 
     /// Runs training steps without evaluation, log or files.
@@ -118,7 +73,7 @@ impl<D: Device> Trainer<D> {
         dataset: &Arc<dyn Dataset>,
         feeding: &Feeding,
         count: u64,
-    ) -> Result<(), TrainError> {
+    ) -> Result<(), RunError> {
         let mut loader = Loader::train(dataset.clone(), feeding, self.options.seed, Position::default());
         (0..count).try_for_each(|step| self.micro_batches(fit, &mut loader, step, step).map(drop))
     }
@@ -129,11 +84,11 @@ impl<D: Device> Trainer<D> {
         fit: &Fit,
         dataset: &Arc<dyn Dataset>,
         batch: usize,
-    ) -> Result<BTreeMap<String, f64>, TrainError> {
+    ) -> Result<BTreeMap<String, f64>, RunError> {
         let mut loader = Loader::validate(dataset.clone(), batch);
         let (mut totals, mut samples) = (BTreeMap::<String, f64>::new(), 0.0);
-        while let Some(batch) = loader.next_batch().map_err(file)? {
-            let tensors = batch.iter().map(|(name, tensor)| (name, view(tensor))).collect();
+        while let Some(batch) = loader.next_batch()? {
+            let tensors = batch.iter().map(|(name, tensor)| (name, call::view(tensor))).collect();
             let size = batch.size() as f64;
             for (name, value) in self.step(&fit.evaluate_entry, tensors, 0, 0)? {
                 *totals.entry(name).or_default() += size * number(&value);
@@ -145,7 +100,7 @@ impl<D: Device> Trainer<D> {
     }
 
     /// Slots that outlive a session, one tensor per copy: those a trained model needs, or all.
-    pub(crate) fn tensors(&mut self, all: bool) -> Result<Vec<(String, HostTensor)>, TrainError> {
+    pub(crate) fn tensors(&mut self, all: bool) -> Result<Vec<(String, HostTensor)>, RunError> {
         let (slots, needed) = (self.plan.slots.clone(), self.needed());
         let mut tensors = Vec::new();
         for (place, slot) in slots.iter().enumerate() {
@@ -168,72 +123,20 @@ impl<D: Device> Trainer<D> {
     }
 
     /// Sets every weight and state from tensors of their keys.
-    fn load<'t>(
-        &mut self,
-        tensors: impl Iterator<Item = (&'t str, TensorView<'t>)>,
-    ) -> Result<(), TrainError> {
-        weights::load(&mut self.session, &self.plan.slots, tensors, Need::All)
-            .map(drop)
-            .map_err(TrainError::from)
+    fn load<'t>(&mut self, tensors: impl Iterator<Item = (&'t str, TensorView<'t>)>) -> Result<(), RunError> {
+        weights::load(&mut self.session, &self.plan.slots, tensors, Need::All).map(drop)
     }
 
-    /// Initial values, then the weights of a file: of a run, or any safetensors file with the same names.
-    pub fn load_weights(&mut self, path: &Path) -> Result<(), TrainError> {
-        let weights = weights::open(path)?;
+    /// Initial values, then the weights of a file: of a run, or any safetensors file with the same names. States that
+    /// only training reads may be absent.
+    pub fn load_weights(&mut self, file: &TensorFile) -> Result<(), RunError> {
         self.initialize()?;
-        let tensors: keys::Tensors = weights.iter().collect();
-        keys::demand(&self.plan.slots, &self.needed(), &tensors)?;
-        weights::load(&mut self.session, &self.plan.slots, weights.iter(), Need::Weights)?;
-        Ok(())
+        let needed = self.needed();
+        weights::load(&mut self.session, &self.plan.slots, file.iter(), Need::Slots(&needed)).map(drop)
     }
 }
 
-/// A scalar input.
-pub fn scalar<T: crate::tensor::Element>(value: T) -> HostBytes<'static> {
-    let tensor = HostTensor::scalar(value);
-    HostBytes { dtype: tensor.dtype(), shape: Vec::new(), bytes: Cow::Owned(tensor.bytes().to_vec()) }
-}
-
-/// A tensor as an input.
-pub fn view(tensor: &HostTensor) -> HostBytes<'_> {
-    HostBytes { dtype: tensor.dtype(), shape: tensor.shape().to_vec(), bytes: Cow::Borrowed(tensor.bytes()) }
-}
-
-fn takes(entry: &EntryPlan, name: &str) -> bool {
-    entry.inputs.iter().any(|(port, _)| matches!(port, Port::Named(known) if known == name))
-}
-
-/// An f32 scalar as a number.
-fn number(value: &HostBytes) -> f64 {
-    match (value.dtype, value.bytes.first_chunk::<4>()) {
-        (DType::F32, Some(bytes)) => f64::from(f32::from_le_bytes(*bytes)),
-        (DType::I32, Some(bytes)) => f64::from(i32::from_le_bytes(*bytes)),
-        _ => f64::NAN,
-    }
-}
-
-/// Run-time sizes, read off the shapes of inputs.
-pub fn sizes_of(entry: &EntryPlan, inputs: &[(&str, HostBytes)]) -> Result<Sizes, TrainError> {
-    let mut sizes: BTreeMap<Symbol, i64> = BTreeMap::new();
-    let mut origin: BTreeMap<Symbol, String> = BTreeMap::new();
-    for (name, tensor) in inputs {
-        let bound = entry.inputs.iter().find(|(port, _)| matches!(port, Port::Named(known) if known == name));
-        let Some((_, place)) = bound else { continue };
-        for (axis, (dim, size)) in entry.places[place.0 as usize].shape.iter().zip(&tensor.shape).enumerate()
-        {
-            let Some(symbol) = dim.as_symbol() else { continue };
-            let here = format!("axis {axis} of `{name}`");
-            match sizes.insert(symbol.clone(), *size as i64) {
-                Some(known) if known != *size as i64 => {
-                    let first = origin.get(symbol).cloned().unwrap_or_default();
-                    return Err(fail(
-                        "call::size",
-                        format!("`{symbol}` is {known} by {first} and {size} by {here}"),
-                    ));
-                }
-                _ => origin.insert(symbol.clone(), here),
-            };
-        }
-    }
-    Ok(sizes)
+/// A scalar result as a number.
+fn number(value: &HostTensor) -> f64 {
+    value.to_f64().first().copied().unwrap_or(f64::NAN)
 }

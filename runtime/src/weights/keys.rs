@@ -5,7 +5,6 @@ use crate::call::RunError;
 use crate::checkpoint::TensorView;
 use crate::file::error::suggestion;
 use crate::tensor::HostTensor;
-use nnc_ir::DType;
 use nnc_ir::graph::{Port, Slot, SlotKind};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -158,27 +157,20 @@ pub fn join(slot: &Slot, file: &Tensors) -> Option<Vec<u8>> {
         let (_, tensor) = find(slot, &index, file)?;
         match tensor.dtype()? {
             same if same == slot.ty.dtype => bytes.extend_from_slice(tensor.bytes),
-            _ => bytes.extend(converted(&tensor.to_host()?.to_f64(), slot.ty.dtype)?),
+            _ => {
+                let numbers = tensor.to_host()?.to_f64();
+                let converted = HostTensor::from_f64(slot.ty.dtype, tensor.shape.to_vec(), &numbers)?;
+                bytes.extend_from_slice(converted.bytes());
+            }
         }
     }
     Some(bytes)
 }
 
-/// Numbers as another float type, rounded to nearest.
-fn converted(numbers: &[f64], dtype: DType) -> Option<Vec<u8>> {
-    Some(match dtype {
-        DType::F64 => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-        DType::F32 => numbers.iter().flat_map(|x| (*x as f32).to_le_bytes()).collect(),
-        DType::Bf16 => numbers.iter().flat_map(|x| half::bf16::from_f64(*x).to_le_bytes()).collect(),
-        DType::F16 => numbers.iter().flat_map(|x| half::f16::from_f64(*x).to_le_bytes()).collect(),
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use nnc_ir::{Dim, Type};
+    use nnc_ir::{DType, Dim, Type};
 
     fn slot(path: &str, shape: &[i64], copies: &[usize]) -> Slot {
         let shape = shape.iter().map(|n| Dim::constant(*n)).collect();

@@ -3,7 +3,7 @@
 pub mod keys;
 
 use crate::call::RunError;
-use crate::checkpoint::{Checkpoint, TensorFile, TensorView, latest};
+use crate::checkpoint::{self, Checkpoint, TensorFile, TensorView, latest};
 use crate::data::Facts;
 use crate::tensor::HostTensor;
 use nnc_ir::graph::{Slot, SlotKind};
@@ -36,21 +36,37 @@ pub fn open(path: &Path) -> Result<TensorFile, RunError> {
         .help("name a file of weights, or the `--out` folder of a run"))
 }
 
-/// What a file of weights or a checkpoint remembers of its data.
-pub fn facts(file: &TensorFile) -> Option<Facts> {
-    match file.metadata().get(FACTS) {
-        Some(text) => serde_json::from_str(text).ok(),
-        None => Checkpoint::open(file.path()).ok().map(|checkpoint| checkpoint.meta().facts.clone()),
+/// What a file of weights or a checkpoint remembers of its data; nothing where the file is neither.
+pub fn facts(file: &TensorFile) -> Result<Option<Facts>, RunError> {
+    if file.metadata().contains_key(checkpoint::META) {
+        return Ok(Some(Checkpoint::open(file.path())?.meta().facts.clone()));
     }
+    let Some(text) = file.metadata().get(FACTS) else { return Ok(None) };
+    serde_json::from_str(text).map(Some).map_err(|error| {
+        let message = format!("`{}` tells facts of its data that are broken: {error}", file.path().display());
+        RunError::new("weights::facts", message)
+    })
 }
 
-/// Which states a file need not have.
+/// What a file must have. A state that it need not have keeps its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub enum Need<'n> {
     /// Every weight and every state.
     All,
-    /// Every weight; a state keeps its value.
+    /// Every weight.
     Weights,
+    /// These slots.
+    Slots(&'n BTreeSet<usize>),
+}
+
+impl Need<'_> {
+    fn has(self, slots: &[Slot], place: usize) -> bool {
+        match self {
+            Need::All => slots[place].kind != SlotKind::Cache,
+            Need::Weights => slots[place].kind == SlotKind::Weight,
+            Need::Slots(needed) => needed.contains(&place),
+        }
+    }
 }
 
 /// Sets slots from the tensors of their keys. Returns the paths of states that were not there.
@@ -61,9 +77,7 @@ pub fn load<'t, D: Device>(
     need: Need,
 ) -> Result<BTreeSet<String>, RunError> {
     let file: keys::Tensors = tensors.collect();
-    let needs =
-        |slot: &Slot| slot.kind == SlotKind::Weight || (need == Need::All && slot.kind == SlotKind::State);
-    let needed = (0..slots.len()).filter(|place| needs(&slots[*place])).collect();
+    let needed = (0..slots.len()).filter(|place| need.has(slots, *place)).collect();
     keys::demand(slots, &needed, &file)?;
     let mut absent = BTreeSet::new();
     for (place, slot) in slots.iter().enumerate().filter(|(_, slot)| slot.kind != SlotKind::Cache) {

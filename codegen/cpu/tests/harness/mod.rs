@@ -1,6 +1,6 @@
 //! Builds small kernels and runs them from an executable page.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
 use nnc_cpu::{compile, tile_bytes};
 use nnc_ir::kernel::{Access, Buffer, BufferId, Expr, Kernel, LoopKind, Scalar, Statement, Tile, Var};

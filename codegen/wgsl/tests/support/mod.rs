@@ -1,11 +1,13 @@
 //! Running single kernels and small plans on whatever adapter there is.
 
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test that includes it uses a part")]
 
+#[path = "../../../testing/elements.rs"]
+mod elements;
 #[path = "../../../testing/samples.rs"]
 pub mod samples;
 
-use half::{bf16, f16};
+pub use elements::{decode, encode};
 use nnc_ir::graph::Port;
 use nnc_ir::kernel::{Access, Kernel};
 use nnc_ir::plan::{EntryPlan, Place, PlaceClass, PlaceId, Plan, Step};
@@ -26,38 +28,6 @@ pub fn device() -> Option<Device> {
             None
         }
     }
-}
-
-/// The bytes of numbers that are values of `dtype`.
-pub fn encode(dtype: DType, values: &[f64]) -> Vec<u8> {
-    let element = |value: f64| match dtype {
-        DType::F64 => value.to_ne_bytes().to_vec(),
-        DType::F32 => (value as f32).to_ne_bytes().to_vec(),
-        DType::Bf16 => bf16::from_f64(value).to_ne_bytes().to_vec(),
-        DType::F16 => f16::from_f64(value).to_ne_bytes().to_vec(),
-        DType::I32 => (value as i32).to_ne_bytes().to_vec(),
-        DType::U32 => (value as u32).to_ne_bytes().to_vec(),
-        DType::U8 => vec![value as u8],
-        DType::Bool => vec![u8::from(value != 0.0)],
-    };
-    values.iter().flat_map(|value| element(*value)).collect()
-}
-
-/// The numbers of elements.
-pub fn decode(dtype: DType, bytes: &[u8]) -> Vec<f64> {
-    fn word(bytes: &[u8]) -> [u8; 4] {
-        [bytes[0], bytes[1], bytes[2], bytes[3]]
-    }
-    let element = |bytes: &[u8]| match dtype {
-        DType::F64 => f64::NAN,
-        DType::F32 => f64::from(f32::from_ne_bytes(word(bytes))),
-        DType::Bf16 => bf16::from_ne_bytes([bytes[0], bytes[1]]).to_f64(),
-        DType::F16 => f16::from_ne_bytes([bytes[0], bytes[1]]).to_f64(),
-        DType::I32 => f64::from(i32::from_ne_bytes(word(bytes))),
-        DType::U32 => f64::from(u32::from_ne_bytes(word(bytes))),
-        DType::U8 | DType::Bool => f64::from(bytes[0]),
-    };
-    bytes.chunks_exact(dtype.size()).map(element).collect()
 }
 
 /// A tensor of one axis.

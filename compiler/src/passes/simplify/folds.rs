@@ -2,7 +2,7 @@
 
 use super::{Rule, Site, when};
 use nnc_ir::ops::{Broadcast, Fold, Op, Reduce, Scatter, ScatterKind};
-use nnc_ir::{DType, Dim, Value};
+use nnc_ir::{Dim, Value};
 
 pub(super) const RULES: &[Rule] = &[
     Rule { name: "fold-nothing", about: "a fold over no axes", apply: fold_nothing },
@@ -83,7 +83,7 @@ fn spread(site: &mut Site, op: Reduce, x: Value, kept: Vec<usize>) -> Value {
 fn sum_broadcast(site: &mut Site) -> Option<Value> {
     let (op, x, kept, sizes) = of_broadcast(site)?;
     // Half floats do not have every count.
-    if op.fold != Fold::Add || matches!(site.dtype(), DType::F16 | DType::Bf16) {
+    if op.fold != Fold::Add || site.dtype().is_half() {
         return None;
     }
     let count = sizes.iter().fold(Dim::one(), |product, size| &product * size);

@@ -2,20 +2,7 @@
 
 use super::{Binding, Dialect, Printer, variable};
 use crate::kernel::{Expr, Scalar};
-use crate::ops::Fold;
 use crate::{DType, Dim};
-
-/// The function that takes one step of a fold.
-pub(super) fn step(fold: Fold) -> Scalar {
-    match fold {
-        Fold::Add => Scalar::Add,
-        Fold::Mul => Scalar::Mul,
-        Fold::Max => Scalar::Max,
-        Fold::Min => Scalar::Min,
-        Fold::Or => Scalar::Or,
-        Fold::And => Scalar::And,
-    }
-}
 
 /// Whether a function of values of a narrow type can leave that type.
 fn widens(function: Scalar, to: DType) -> bool {

@@ -10,7 +10,7 @@ mod names;
 
 pub use library::Library;
 
-use super::{Access, BufferId, Kernel, LoopKind, Statement, Var};
+use super::{Access, BufferId, Kernel, LoopKind, Statement, Tile, Var};
 use crate::ops::Fold;
 use crate::{DType, Dim, Ranges};
 use names::Scope;
@@ -77,8 +77,15 @@ pub trait Dialect {
     fn constant(&self, value: f64, dtype: DType) -> Result<String, String>;
     /// `function` of operands of type `dtype` (for `Select`, that of the last two), before rounding to the result type.
     fn apply(&self, function: super::Scalar, dtype: DType, operands: &[String]) -> Result<String, String>;
-    /// The nearest value of a type narrower than what it is held in.
-    fn narrow(&self, dtype: DType, value: &str) -> String;
+    /// The nearest value of a type narrower than what it is held in, by the functions of the dialect's library.
+    fn narrow(&self, dtype: DType, value: &str) -> String {
+        match dtype {
+            DType::Bf16 => format!("round_bf16({value})"),
+            DType::F16 => format!("round_f16({value})"),
+            DType::U8 => format!("({value} & 255u)"),
+            _ => value.to_string(),
+        }
+    }
     /// An element.
     fn load(&self, memory: &Memory, offset: &str) -> String;
     /// The assignment of an element, with its semicolon.
@@ -102,6 +109,21 @@ pub struct Printed {
     pub instances: String,
     /// What the instance called `instance` does.
     pub body: String,
+}
+
+impl Printed {
+    /// The tiles of the kernel that was printed, with the sizes they must have when it is compiled.
+    pub fn tiles(&self, kernel: &Kernel) -> Result<Vec<(&Memory, i64)>, String> {
+        let mut tiles = Vec::new();
+        for (Tile { name, size, .. }, memory) in
+            kernel.tiles.iter().zip(&self.memories[kernel.buffers.len()..])
+        {
+            let known = size.as_constant().filter(|size| *size > 0);
+            let unknown = || format!("has a tile `{name}` of size `{size}`, not a constant");
+            tiles.push((memory, known.ok_or_else(unknown)?));
+        }
+        Ok(tiles)
+    }
 }
 
 /// What stands around a body.
@@ -231,7 +253,7 @@ impl<'k, D: Dialect> Printer<'k, D> {
         let fold = *self.folds.get(&var).ok_or_else(|| format!("adds to {}, which is no fold", var.0))?;
         let (value, dtype) = self.expr(value)?;
         self.same(self.scalar(var)?, dtype, || format!("fold {}", var.0))?;
-        let sum = self.typed(expressions::step(fold), dtype, dtype, &[variable(var), value])?;
+        let sum = self.typed(fold.function(), dtype, dtype, &[variable(var), value])?;
         self.line(&format!("{} = {};", variable(var), sum));
         Ok(())
     }
