@@ -29,9 +29,6 @@ pub struct Common {
     /// Settings of the model, `name=value`.
     #[arg(long = "param", num_args = 1..)]
     params: Vec<String>,
-    /// Where the program runs; `nnc doctor` lists the devices.
-    #[arg(long, value_enum, default_value_t)]
-    target: Target,
     /// Threads of the processor; all cores without it.
     #[arg(long)]
     threads: Option<usize>,
@@ -40,11 +37,21 @@ pub struct Common {
     json: bool,
 }
 
+/// Where it runs; `nnc bench` knows the processor alone.
+#[derive(clap::Args)]
+struct Where {
+    /// Where the program runs; `nnc doctor` lists the devices.
+    #[arg(long, value_enum, default_value_t)]
+    target: Target,
+}
+
 /// `nnc train`
 #[derive(clap::Args)]
 pub struct Train {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    place: Where,
     /// Training steps, instead of the program's.
     #[arg(long)]
     steps: Option<i64>,
@@ -64,6 +71,8 @@ pub struct Train {
 pub struct Eval {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    place: Where,
     /// Weights of a run.
     #[arg(long)]
     weights: PathBuf,
@@ -75,7 +84,7 @@ pub struct Bench {
     #[command(flatten)]
     common: Common,
     /// Training steps that are measured, after ten that are not.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
 }
 
@@ -84,6 +93,8 @@ pub struct Bench {
 pub struct Generate {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    place: Where,
     /// Weights of a run.
     #[arg(long)]
     weights: PathBuf,
@@ -111,10 +122,10 @@ struct Ready {
     training: Training,
 }
 
-fn prepare(common: &Common, steps: Option<i64>) -> Result<Ready, ExitCode> {
+fn prepare(common: &Common, target: Target, steps: Option<i64>) -> Result<Ready, ExitCode> {
     let files = Files::beside(&common.file).with_data(&common.data).map_err(refuse)?;
     let (program, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
-    let mut compiled = pipeline::compile(&program, built, common.target)?;
+    let mut compiled = pipeline::compile(&program, built, target)?;
     let training = compiled.training.take().ok_or_else(|| refuse("this file has no `train` program"))?;
     Ok(Ready { files, compiled, training })
 }
@@ -122,14 +133,15 @@ fn prepare(common: &Common, steps: Option<i64>) -> Result<Ready, ExitCode> {
 /// Compiles, opens the target's device, and calls a function with a trainer on it.
 macro_rules! with_trainer {
     ($arguments:expr, $steps:expr, $options:expr, $run:ident) => {{
+        let target = $arguments.place.target;
         let run = |ready: Ready| {
-            let (target, threads) = ($arguments.common.target, $arguments.common.threads);
+            let threads = $arguments.common.threads;
             on_device!(target, ready.compiled, threads, |device| {
                 $run($arguments, &ready, Trainer::new(device, ready.compiled.plan.clone(), $options))
             })
             .unwrap_or_else(|missing| Err(report::plainly(&missing)))
         };
-        prepare(&$arguments.common, $steps).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
+        prepare(&$arguments.common, target, $steps).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
     }};
 }
 
@@ -202,16 +214,13 @@ fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) 
 
 /// Measures the kernels of the training step.
 pub fn bench(arguments: &Bench) -> ExitCode {
-    if arguments.common.target != Target::Cpu {
-        return refuse("kernels are measured on the processor only: leave `--target` out");
-    }
     let run = |ready: Ready| {
         let Compiled { plan, code, .. } = &ready.compiled;
         let cpu = target::cpu(&plan.kernels, code, arguments.common.threads);
         let cpu = cpu.map_err(|missing| report::plainly(&missing))?;
         bench_on(arguments, &ready, Trainer::new(cpu, plan.clone(), Options::default()))
     };
-    prepare(&arguments.common, None).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
+    prepare(&arguments.common, Target::Cpu, None).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
 }
 
 fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
