@@ -16,6 +16,7 @@ pub mod exec;
 pub mod gemm;
 pub mod host;
 pub mod math;
+pub mod peak;
 pub mod pipe;
 pub mod random;
 mod simd;

@@ -96,7 +96,7 @@ pub fn account(compiled: &Compiled) -> Account {
 }
 
 /// The first size of an input is the batch, the second of a text's the context; others count as their smallest value.
-fn declared(plan: &Plan, training: Option<&Training>) -> Sizes {
+pub fn declared(plan: &Plan, training: Option<&Training>) -> Sizes {
     let mut sizes: Sizes = plan.sizes.iter().map(|size| (size.symbol.clone(), size.min.max(1))).collect();
     let Some(fit) = training.and_then(|training| training.fits.first()) else { return sizes };
     let option = |name: &str| match fit.data.options.get(name) {
@@ -121,6 +121,11 @@ fn evaluate(dim: &Dim, sizes: &Sizes) -> Option<i64> {
 
 fn bytes(elements: &Dim, width: usize, sizes: &Sizes) -> Option<i64> {
     evaluate(elements, sizes)?.checked_mul(width as i64)
+}
+
+/// The account of one entry.
+pub fn entry(plan: &Plan, name: &str, sizes: &Sizes) -> Option<EntryAccount> {
+    plan.entries.iter().find(|entry| entry.name == name).map(|entry| of_entry(plan, entry, sizes))
 }
 
 fn of_entry(plan: &Plan, entry: &EntryPlan, sizes: &Sizes) -> EntryAccount {

@@ -11,6 +11,7 @@ mod report;
 mod running;
 mod summary;
 mod target;
+mod traffic;
 
 use clap::{Parser, Subcommand};
 use files::Files;

@@ -1,14 +1,15 @@
 //! Commands that run a program: `train`, `eval`, `generate`.
 
+mod bench;
+
 use crate::files::Files;
 use crate::pipeline::{self, Compiled, refuse};
 use crate::report;
-use crate::target::{self, Target, on_device};
+use crate::target::{Target, on_device};
 use nnc_ir::DType;
 use nnc_ir::session::{Device, HostBytes};
 use nnc_ir::training::{Fit, Plain, Training};
 use nnc_kernels::random::threefry2x32;
-use nnc_runtime::cpu::Cpu;
 use nnc_runtime::trainer::{Fed, Options, Trainer};
 use nnc_runtime::{HostTensor, weights};
 use std::borrow::Cow;
@@ -16,7 +17,8 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+
+pub use bench::{Bench, bench};
 
 /// What every running command takes.
 #[derive(clap::Args)]
@@ -78,16 +80,6 @@ pub struct Eval {
     weights: PathBuf,
 }
 
-/// `nnc bench`
-#[derive(clap::Args)]
-pub struct Bench {
-    #[command(flatten)]
-    common: Common,
-    /// Training steps that are measured, after ten that are not.
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
-    steps: u64,
-}
-
 /// `nnc generate`
 #[derive(clap::Args)]
 pub struct Generate {
@@ -141,7 +133,9 @@ macro_rules! with_trainer {
             })
             .unwrap_or_else(|missing| Err(report::plainly(&missing)))
         };
-        prepare(&$arguments.common, target, $steps).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
+        prepare(&$arguments.common, target, $steps)
+            .and_then(run)
+            .map_or_else(|code| code, |()| ExitCode::SUCCESS)
     }};
 }
 
@@ -208,50 +202,6 @@ fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) 
         println!("{}", serde_json::json!(named.collect::<std::collections::BTreeMap<_, _>>()));
     } else {
         named.for_each(|(name, value)| println!("{name} {value:.4}"));
-    }
-    Ok(())
-}
-
-/// Measures the kernels of the training step.
-pub fn bench(arguments: &Bench) -> ExitCode {
-    let run = |ready: Ready| {
-        let Compiled { plan, code, .. } = &ready.compiled;
-        let cpu = target::cpu(&plan.kernels, code, arguments.common.threads);
-        let cpu = cpu.map_err(|missing| report::plainly(&missing))?;
-        bench_on(arguments, &ready, Trainer::new(cpu, plan.clone(), Options::default()))
-    };
-    prepare(&arguments.common, Target::Cpu, None).and_then(run).map_or_else(|code| code, |()| ExitCode::SUCCESS)
-}
-
-fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
-    let Ready { files, training, .. } = ready;
-    let fit = first(training)?;
-    let (dataset, feeding) = open(files, fit)?;
-    trainer.initialize().map_err(refuse)?;
-    trainer.steps(fit, &dataset, &feeding, 10).map_err(refuse)?;
-    let start = Instant::now();
-    trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
-    let plain = start.elapsed().as_secs_f64() * 1e3 / arguments.steps as f64;
-    trainer.session().device_mut().measure();
-    trainer.steps(fit, &dataset, &feeding, arguments.steps).map_err(refuse)?;
-    let profile = trainer.session().device().profile().cloned().unwrap_or_default();
-    let steps = arguments.steps as f64;
-    let mut rows: Vec<(String, f64, f64)> = profile
-        .into_iter()
-        .map(|(name, (calls, time))| (name, calls as f64 / steps, time.as_secs_f64() * 1e3 / steps))
-        .collect();
-    rows.sort_by(|a, b| b.2.total_cmp(&a.2));
-    let total: f64 = rows.iter().map(|row| row.2).sum();
-    if arguments.common.json {
-        let kernels: Vec<_> = rows
-            .iter()
-            .map(|(name, calls, time)| serde_json::json!({"kernel": name, "launches": calls, "milliseconds": time}))
-            .collect();
-        println!("{}", serde_json::json!({"step_milliseconds": plain, "kernels": kernels}));
-    } else {
-        println!("{}", nnc_kernels::cpu::describe());
-        println!("a step takes {plain:.3} ms, {total:.3} ms of it in kernels");
-        rows.iter().for_each(|(name, calls, time)| println!("{time:9.3} ms {calls:6.0} x  {name}"));
     }
     Ok(())
 }

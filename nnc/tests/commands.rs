@@ -141,3 +141,22 @@ fn a_build_tells_what_it_costs() {
     let summary = text(&nnc(&["build", &example("digits.nn")]).stdout);
     assert!(summary.contains("669706 parameters") && summary.contains("launches"), "{summary}");
 }
+
+#[test]
+fn a_benchmark_tells_kernels_beside_the_roof_and_writes_a_trace() {
+    let folder = folder("bench");
+    std::fs::create_dir_all(&folder).expect("the folder is writable");
+    let trace = folder.join("trace.json").to_string_lossy().into_owned();
+    let output = nnc(&["bench", &example("regression.nn"), "--steps", "2", "--json", "--trace", &trace]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("it is JSON");
+    let kernels = report["kernels"].as_array().expect("there are kernels");
+    assert!(report["peak_gigaflops"].as_f64() > Some(0.0) && !kernels.is_empty(), "{report}");
+    let share = |kernel: &serde_json::Value| kernel["share_of_roof"].as_f64();
+    assert!(kernels.iter().filter_map(share).all(|share| (0.0..=1.05).contains(&share)), "{report}");
+    let launches: f64 = kernels.iter().filter_map(|kernel| kernel["launches"].as_f64()).sum();
+    let written = std::fs::read(&trace).expect("the trace is there");
+    let events: serde_json::Value = serde_json::from_slice(&written).expect("it is JSON");
+    assert_eq!(events["traceEvents"].as_array().map(Vec::len), Some(launches.round() as usize));
+    std::fs::remove_dir_all(folder).expect("the folder is ours");
+}

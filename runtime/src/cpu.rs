@@ -12,7 +12,6 @@ use nnc_kernels::exec::CodePage;
 use nnc_kernels::host::HOST;
 use nnc_kernels::team::Team;
 use std::cell::UnsafeCell;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,8 +57,24 @@ pub struct Cpu {
     profile: Option<Profile>,
 }
 
-/// Launches and their time, by kernel.
-pub type Profile = BTreeMap<String, (u64, Duration)>;
+/// What was launched when, in order.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    begin: Instant,
+    /// The launches.
+    pub launches: Vec<Launch>,
+}
+
+/// One launch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// Its name, unique in a plan.
+    pub kernel: String,
+    /// Since measuring began.
+    pub start: Duration,
+    /// How long it took.
+    pub time: Duration,
+}
 
 /// Memory that kernels write through shared references.
 pub struct CpuBuffer(UnsafeCell<AlignedBytes>);
@@ -115,7 +130,7 @@ impl Cpu {
 
     /// Starts to measure every launch, or measures anew.
     pub fn measure(&mut self) {
-        self.profile = Some(Profile::new());
+        self.profile = Some(Profile { begin: Instant::now(), launches: Vec::new() });
     }
 
     /// What was measured.
@@ -236,9 +251,8 @@ impl Device for Cpu {
         let start = self.profile.is_some().then(Instant::now);
         self.team.run(chunks as usize, &body).map_err(|panic| error(panic.message))?;
         if let (Some(profile), Some(start)) = (&mut self.profile, start) {
-            let entry = profile.entry(program.kernel.name.clone()).or_default();
-            entry.0 += 1;
-            entry.1 += start.elapsed();
+            let (time, start) = (start.elapsed(), start.duration_since(profile.begin));
+            profile.launches.push(Launch { kernel: program.kernel.name.clone(), start, time });
         }
         Ok(())
     }

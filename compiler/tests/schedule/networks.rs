@@ -286,17 +286,17 @@ fn scores_that_others_read_are_stored_too() {
 
 #[test]
 fn costly_functions_are_computed_in_strips() {
-    for columns in [40, 512, 700] {
-        let f = function(&[f32s(&[s("B"), d(columns)])], |b, x| {
+    for columns in [16, 512, 700] {
+        let f = function(&[f32s(&[d(3), d(columns)])], |b, x| {
             let e = b.apply(Erf, &[x[0]]);
             let y = b.mul(e, x[0]);
             let z = b.apply(Tanh, &[y]);
             let sum = b.sum(z, vec![1]);
             vec![z, sum, b.add(y, e)]
         });
-        let plan = check("strips", &f, vec![size("B", 1, None)], &[&[("B", 3)]]);
+        let plan = check("strips", &f, vec![], &[&[]]);
         let text = show(&plan);
-        assert_eq!(text.contains("map erf"), columns >= 64, "{text}");
+        assert_eq!(text.contains("map erf"), columns > 16, "{text}");
     }
 }
 
