@@ -13,7 +13,7 @@ use nnc_ir::graph::{Entry, Function, Module, Port, Size, Slot, SlotKind};
 use nnc_ir::plan::Guard;
 use nnc_ir::training::{DEFAULT_HELD_OUT, Training};
 use nnc_ir::{DType, Dim, Type, Value, ops};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 
 /// A model as the tensor IR, with what its training program says.
@@ -35,8 +35,8 @@ pub struct Built {
     pub spans: Vec<(String, Span)>,
     /// Weights no gradient reaches on purpose.
     pub frozen: Vec<String>,
-    /// What is applied where in the entry `forward`.
-    pub regions: Vec<crate::elaborate::regions::Region>,
+    /// What is applied where, by entry.
+    pub regions: BTreeMap<String, Vec<crate::elaborate::regions::Region>>,
     /// Warnings.
     pub warnings: Vec<Diagnostic>,
 }
@@ -651,9 +651,7 @@ impl<'p> Task<'p> {
         self.built.spans.extend(done.spans.into_iter().filter(|(key, _)| !known.contains(key)));
         let known: HashSet<String> = self.built.frozen.iter().cloned().collect();
         self.built.frozen.extend(done.frozen.into_iter().filter(|key| !known.contains(key)));
-        if name == "forward" {
-            self.built.regions = done.regions;
-        }
+        self.built.regions.insert(name.to_string(), done.regions);
         let starts: Vec<(usize, crate::starts::SlotStart)> = new.iter().copied().zip(done.starts).collect();
         let entry = Entry {
             name: name.to_string(),

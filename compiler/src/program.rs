@@ -39,6 +39,15 @@ pub struct Program {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+impl Program {
+    /// Name of the source and number of the line in which `span` begins.
+    pub fn line(&self, span: Span) -> Option<(&str, usize)> {
+        let source = self.sources.get(span.source.0 as usize)?;
+        let before = source.text.get(..span.start as usize)?;
+        Some((&source.name, before.matches('\n').count() + 1))
+    }
+}
+
 /// An item by source and place.
 pub type ItemRef = (usize, usize);
 

@@ -1,6 +1,7 @@
 //! Commands that run a program: `train`, `eval`, `generate`.
 
 mod bench;
+mod blame;
 
 use crate::files::Files;
 use crate::pipeline::{self, Compiled, refuse};
@@ -16,9 +17,12 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::sync::Arc;
 
 pub use bench::{Bench, bench};
+
+use blame::Graph;
 
 /// What every running command takes.
 #[derive(clap::Args)]
@@ -112,14 +116,17 @@ struct Ready {
     files: Files,
     compiled: Compiled,
     training: Training,
+    graph: Rc<Graph>,
 }
 
 fn prepare(common: &Common, target: Target, steps: Option<i64>) -> Result<Ready, ExitCode> {
     let files = Files::beside(&common.file).with_data(&common.data).map_err(refuse)?;
     let (program, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
+    let (module, regions) = (built.module.clone(), built.regions.clone());
     let mut compiled = pipeline::compile(&program, built, target)?;
     let training = compiled.training.take().ok_or_else(|| refuse("this file has no `train` program"))?;
-    Ok(Ready { files, compiled, training })
+    let graph = Rc::new(Graph { module, regions, program });
+    Ok(Ready { files, compiled, training, graph })
 }
 
 /// Compiles, opens the target's device, and calls a function with a trainer on it.
@@ -175,10 +182,10 @@ pub fn train(arguments: &Train) -> ExitCode {
     with_trainer!(arguments, arguments.steps, options, train_on)
 }
 
-fn train_on<D: Device>(arguments: &Train, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
-    let Ready { files, training, .. } = ready;
+fn train_on<D: Device>(arguments: &Train, ready: &Ready, trainer: Trainer<D>) -> Result<(), ExitCode> {
+    let Ready { files, training, graph, .. } = ready;
     let data = open_all(files, training)?;
-    let summary = trainer.train(training, &data).map_err(refuse)?;
+    let summary = trainer.with_blame(Graph::blame(graph)).train(training, &data).map_err(refuse)?;
     if !arguments.common.json {
         println!("{} steps, {:.0} samples or tokens per second", summary.steps, summary.samples_per_second);
         summary.evaluation.iter().for_each(|(name, value)| println!("val_{name} {value:.4}"));

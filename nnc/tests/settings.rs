@@ -159,6 +159,7 @@ fn a_loss_that_is_not_finite_ends_the_run_and_names_the_weight() {
     let case = Case::new("log", &format!("{train}\n optimizer = Sgd(lr: 0.1)\n steps = 4"));
     let (fine, _, message) = case.run(&["train", &case.path("program.nn")]);
     assert!(!fine && message.contains("all weights are finite"), "{message}");
+    assert!(message.contains("-inf, made by `log`") && message.contains("program.nn:"), "{message}");
 }
 
 #[test]

@@ -111,7 +111,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(program: &'a Program, built: &'a Built, entry: &'a Entry) -> Walk<'a> {
-        let regions = built.regions.as_slice();
+        let regions = built.regions.get(&entry.name).map_or(&[][..], Vec::as_slice);
         let mut home = vec![None; entry.function.values.len()];
         let mut composite = vec![false; regions.len()];
         for (place, region) in regions.iter().enumerate() {
@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
             parameters: 0,
             count: None,
             open: false,
-            source: self.line(span).map(|(file, line)| format!("{file}:{line}")).unwrap_or_default(),
+            source: self.program.line(span).map(|(file, line)| format!("{file}:{line}")).unwrap_or_default(),
         });
         self.nodes.len() - 1
     }
@@ -287,7 +287,7 @@ impl<'a> Walk<'a> {
     }
 
     fn step(&mut self, parent: Option<usize>, span: Span) -> usize {
-        let line = self.line(span).map_or(0, |(_, line)| line);
+        let line = self.program.line(span).map_or(0, |(_, line)| line);
         let node = match self.run {
             Some((node, within, source, known))
                 if (within, source, known) == (parent, span.source.0, line) =>
@@ -314,12 +314,6 @@ impl<'a> Walk<'a> {
             |slot: &str| slot.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         let weights = self.built.module.slots.iter().filter(|s| s.kind == SlotKind::Weight && below(&s.path));
         weights.filter_map(|slot| slot.ty.size().as_constant()).sum()
-    }
-
-    fn line(&self, span: Span) -> Option<(&str, usize)> {
-        let source = self.program.sources.get(span.source.0 as usize)?;
-        let before = source.text.get(..span.start as usize)?;
-        Some((&source.name, before.matches('\n').count() + 1))
     }
 
     fn text(&self, span: Span) -> String {

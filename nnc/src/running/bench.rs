@@ -78,7 +78,7 @@ pub fn bench(arguments: &Bench) -> ExitCode {
 }
 
 fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
-    let Ready { files, training, compiled } = ready;
+    let Ready { files, training, compiled, .. } = ready;
     let fit = first(training)?;
     let (dataset, feeding) = open(files, fit)?;
     trainer.initialize().map_err(refuse)?;

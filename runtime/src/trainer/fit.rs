@@ -1,12 +1,12 @@
 //! The step loop: micro-batches, evaluation, early stop, log, checkpoints, resume.
 
+use super::broken::broken;
 use super::{Trainer, number};
-use crate::call::{self, Named, RunError};
+use crate::call::{self, RunError};
 use crate::checkpoint::{Meta, Store, TensorView, latest, write_tensors};
 use crate::data::{Dataset, Feeding, Loader, Position};
 use crate::report::{Curve, Log, Progress, Record, Show, peak_bytes};
 use crate::weights;
-use nnc_ir::DType;
 use nnc_ir::session::{Device, HostBytes};
 use nnc_ir::training::{Fit, Training};
 use serde::{Deserialize, Serialize};
@@ -234,10 +234,12 @@ impl<D: Device> Trainer<D> {
                 Some(entry) if micro + 1 < count => entry,
                 _ => &fit.step_entry,
             };
-            let outputs = self.step(entry, tensors, step, step * count + micro)?;
+            let inputs = self.inputs(entry, tensors, step, step * count + micro)?;
+            let outputs = self.call(entry, &inputs)?;
             let numbers = outputs.iter().map(|(name, value)| (name, number(value)));
             if let Some((name, bad)) = numbers.into_iter().find(|(_, number)| !number.is_finite()) {
-                return Err(self.broken(total + 1, name, bad));
+                let place = self.place_of_break(entry, &inputs);
+                return Err(broken(total + 1, name, bad, place));
             }
             for (name, value) in &outputs {
                 // Gradients are complete in the last micro-batch only.
@@ -248,14 +250,14 @@ impl<D: Device> Trainer<D> {
         Ok((means, units))
     }
 
-    /// Calls an entry of a fit with a batch, and with the numbers it asks for.
-    pub(super) fn step(
-        &mut self,
+    /// What an entry of a fit takes: a batch, and the numbers it asks for.
+    pub(super) fn inputs<'b>(
+        &self,
         entry: &str,
-        batch: Vec<(&str, HostBytes)>,
+        batch: Vec<(&'b str, HostBytes<'b>)>,
         step: u64,
         draw: u64,
-    ) -> Result<Vec<Named>, RunError> {
+    ) -> Result<Vec<(&'b str, HostBytes<'b>)>, RunError> {
         let plan = call::entry(&self.plan, entry)?;
         let mut inputs: Vec<(&str, HostBytes)> =
             batch.into_iter().filter(|(name, _)| call::takes(plan, name)).collect();
@@ -265,7 +267,7 @@ impl<D: Device> Trainer<D> {
             ("draw", call::scalar(draw as i32)),
         ];
         inputs.extend(numbers.into_iter().filter(|(name, _)| call::takes(plan, name)));
-        self.call(entry, &inputs)
+        Ok(inputs)
     }
 
     fn record(
@@ -290,40 +292,6 @@ impl<D: Device> Trainer<D> {
             if progress.is_visible() { progress.note(&line) } else { eprintln!("{line}") }
         }
         Ok(())
-    }
-
-    /// Names the first slot that holds a bad value. An update whose loss is not finite is not made, so a bad slot is
-    /// the cause and not the consequence.
-    fn broken(&mut self, step: u64, name: &str, bad: f64) -> RunError {
-        let (message, help) = match self.first_bad_slot() {
-            Some(path) => (
-                format!(
-                    "`{name}` is {bad} at step {step}; the first bad value is in `{path}`, from an earlier step"
-                ),
-                "lower the learning rate, or set `clip`",
-            ),
-            None => (
-                format!(
-                    "`{name}` is {bad} at step {step}; all weights are finite, so the model or the loss overflows"
-                ),
-                "look for a logarithm, a division or an exponential without a bound, or for bad data",
-            ),
-        };
-        RunError::new("train::nan", message).help(help)
-    }
-
-    fn first_bad_slot(&mut self) -> Option<String> {
-        let slots = self.plan.slots.clone();
-        let floats = slots.iter().enumerate().filter(|(_, slot)| slot.ty.dtype.is_float());
-        for (place, _) in floats {
-            let parts = weights::values(&mut self.session, &slots, place).ok();
-            for (key, tensor) in parts.into_iter().flatten() {
-                if tensor.dtype() != DType::Bool && tensor.to_f64().iter().any(|x| !x.is_finite()) {
-                    return Some(key);
-                }
-            }
-        }
-        None
     }
 
     fn checkpoint(&mut self, run: &Run, dataset: &Arc<dyn Dataset>) -> Result<(), RunError> {

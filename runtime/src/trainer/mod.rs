@@ -2,8 +2,10 @@
 //!
 //! A run is a function of program, data and seed: where it was interrupted and how many threads it has change nothing.
 
+mod broken;
 mod fit;
 
+pub use broken::Blame;
 pub use fit::{Fed, Summary};
 
 use crate::call::{self, Named, RunError};
@@ -37,12 +39,18 @@ pub struct Trainer<D: Device> {
     session: Session<D>,
     plan: Plan,
     options: Options,
+    blame: Option<Blame>,
 }
 
 impl<D: Device> Trainer<D> {
     /// A trainer whose slots are still zero.
     pub fn new(device: D, plan: Plan, options: Options) -> Trainer<D> {
-        Trainer { session: Session::new(device, &plan), plan, options }
+        Trainer { session: Session::new(device, &plan), plan, options, blame: None }
+    }
+
+    /// Asks `blame` when a loss breaks though all weights are finite.
+    pub fn with_blame(self, blame: Blame) -> Trainer<D> {
+        Trainer { blame: Some(blame), ..self }
     }
 
     /// The session, for calls of one's own.
@@ -90,7 +98,8 @@ impl<D: Device> Trainer<D> {
         while let Some(batch) = loader.next_batch()? {
             let tensors = batch.iter().map(|(name, tensor)| (name, call::view(tensor))).collect();
             let size = batch.size() as f64;
-            for (name, value) in self.step(&fit.evaluate_entry, tensors, 0, 0)? {
+            let inputs = self.inputs(&fit.evaluate_entry, tensors, 0, 0)?;
+            for (name, value) in self.call(&fit.evaluate_entry, &inputs)? {
                 *totals.entry(name).or_default() += size * number(&value);
             }
             samples += size;
