@@ -1,11 +1,10 @@
-"""Trains the character GPT of examples/shakespeare.nn in nnc and in the peers that are installed, in turn, and prints
-tokens per second with ratios.
+"""Trains the workloads of workloads.py in nnc and in the peers that are installed, in turn, and prints rates with ratios.
 
     cargo build --release -p nnc
-    python benches/peers/run.py --text input.txt [--nnc target/release/nnc] [--steps 200] [--rounds 4] [--write]
+    python benches/peers/run.py --text input.txt [--workloads gpt mlp] [--steps 200] [--rounds 4] [--write]
 
 Nothing is installed: a peer whose package is missing is listed as absent. The order is A B C C B A .., so that a slow
-drift of the machine's speed meets all alike. `--write` puts the table into docs/benchmarks.md.
+drift of the machine's speed meets all alike. `--write` puts the tables into docs/benchmarks.md.
 """
 
 import argparse
@@ -17,28 +16,36 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
+
+from workloads import WORKLOADS, arrays
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PEERS = ["eager", "compile", "jax"]
 NAMES = {"nnc": "nnc", "eager": "PyTorch eager", "compile": "PyTorch compiled", "jax": "JAX jit"}
-# A training step multiplies 6 times per weight and token, and attention adds 12 * layers * context * width per token.
-FLOPS_PER_TOKEN = 6 * (4 * 12 * 128 * 128 + 65 * 128) + 12 * 4 * 64 * 128
 
 
-def nnc(binary, text, steps):
-    command = [binary, "train", str(ROOT / "examples/shakespeare.nn"), "--data", f"text={text}"]
-    command += ["--steps", str(steps), "--json"]
+def nnc(options, workload, folder, steps):
+    size = WORKLOADS[workload]
+    data = f"text={options.text}"
+    if "shape" in size:
+        import numpy
+
+        images, labels = arrays(size)
+        numpy.savez(folder / "data.npz", image=images, label=labels)
+        data = f"data={folder / 'data.npz'}"
+    command = [options.nnc, "train", str(ROOT / size["program"]), "--data", data, "--steps", str(steps), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"nnc failed:\n{done.stderr}")
     last = json.loads(done.stdout.strip().splitlines()[-1])
-    rate = last.get("tokens_or_samples_per_second")
-    return {"tokens_per_second": rate, "peak_bytes": last["peak_bytes"], "loss": last["loss"], "version": ""}
+    rate = last["tokens_or_samples_per_second"]
+    return {"rate": rate, "peak_bytes": last["peak_bytes"], "loss": last["loss"], "version": ""}
 
 
-def peer(python, name, text, steps):
-    command = [python, str(HERE / "shakespeare.py"), name, text, "--steps", str(steps)]
+def peer(options, name, workload, steps):
+    command = [options.python, str(HERE / "peer.py"), workload, name, "--text", options.text, "--steps", str(steps)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         lines = done.stderr.strip().splitlines()
@@ -59,73 +66,69 @@ def memory():
     return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30)
 
 
-def table(results):
-    best = max(
-        (statistics.median(run["tokens_per_second"] for run in runs), name)
-        for name, runs in results.items()
-        if name != "nnc" and runs
-    )
-    ours = statistics.median(run["tokens_per_second"] for run in results["nnc"])
-    lines = ["| | tokens/s | spread | GFLOP/s | peak memory | nnc is |", "|---|---|---|---|---|---|"]
-    for name, runs in results.items():
-        if not runs:
-            lines.append(f"| {NAMES[name]} | absent | | | | |")
-            continue
-        rates = [run["tokens_per_second"] for run in runs]
-        middle = statistics.median(rates)
+def table(unit, results):
+    present = {name: runs for name, runs in results.items() if runs}
+    rate = {name: statistics.median(run["rate"] for run in runs) for name, runs in present.items()}
+    lines = [f"| | {unit}/s | spread | peak memory | nnc is |", "|---|---|---|---|---|"]
+    for name, runs in present.items():
+        rates = [run["rate"] for run in runs]
         peak = max(run["peak_bytes"] for run in runs) / 2**20
         label = f"{NAMES[name]} {runs[0]['version']}".strip()
-        flops = middle * FLOPS_PER_TOKEN / 1e9
         lines.append(
-            f"| {label} | {middle:,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | {flops:.0f} | {peak:.0f} MiB "
-            f"| {ours / middle:.2f}x |"
+            f"| {label} | {rate[name]:,.0f} | {min(rates):,.0f}-{max(rates):,.0f} | {peak:.0f} MiB "
+            f"| {rate['nnc'] / rate[name]:.2f}x |"
         )
-    lines.append("")
-    lines.append(f"nnc against the best peer ({NAMES[best[1]]}): {ours / best[0]:.2f}x")
+    others = [name for name in rate if name != "nnc"]
+    if others:
+        best = max(others, key=rate.get)
+        lines += ["", f"nnc against the best peer ({NAMES[best]}): {rate['nnc'] / rate[best]:.2f}x"]
     return "\n".join(lines)
+
+
+def measure(options, workload, folder):
+    steps = max(10, options.steps // WORKLOADS[workload].get("slow", 1))
+    results = {name: [] for name in ["nnc", *PEERS]}
+    absent = set()
+    for number in range(options.rounds):
+        order = list(results) if number % 2 == 0 else list(reversed(results))
+        for name in (name for name in order if name not in absent):
+            if name == "nnc":
+                found = nnc(options, workload, folder, steps)
+            else:
+                found = peer(options, name, workload, steps)
+            if "absent" in found:
+                absent.add(name)
+                print(f"{workload} {NAMES[name]}: {found['absent']}", file=sys.stderr)
+                continue
+            results[name].append(found)
+            print(f"{workload:10} {NAMES[name]:18} {found['rate']:10,.0f}/s", file=sys.stderr)
+    size = WORKLOADS[workload]
+    about = f"{size['about']}; `{size['program']}`, {options.rounds} rounds of {steps} steps"
+    return f"### {workload}\n\n{about[0].upper()}{about[1:]}.\n\n{table(size['unit'], results)}\n"
 
 
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--text", required=True, help="a text of 65 characters or fewer kinds")
+    options.add_argument("--workloads", nargs="+", choices=list(WORKLOADS), default=list(WORKLOADS))
     options.add_argument("--nnc", default=str(ROOT / "target/release/nnc"))
     options.add_argument("--python", default=sys.executable, help="the interpreter that has the peers")
-    options.add_argument("--steps", type=int, default=200)
+    options.add_argument("--steps", type=int, default=200, help="of the fastest workload; slow ones make fewer")
     options.add_argument("--rounds", type=int, default=4)
     options.add_argument("--write", action="store_true")
     options = options.parse_args()
-    results = {name: [] for name in ["nnc", *PEERS]}
-    absent = set()
-    for number in range(options.rounds):
-        order = list(results) if number % 2 == 0 else list(reversed(results))
-        for name in order:
-            if name in absent:
-                continue
-            if name == "nnc":
-                found = nnc(options.nnc, options.text, options.steps)
-            else:
-                found = peer(options.python, name, options.text, options.steps)
-            if "absent" in found:
-                absent.add(name)
-                print(f"{NAMES[name]}: {found['absent']}", file=sys.stderr)
-                continue
-            results[name].append(found)
-            print(f"{NAMES[name]:18} {found['tokens_per_second']:10,.0f} tokens/s", file=sys.stderr)
-    if len(absent) == len(PEERS):
-        sys.exit("no peer is installed: pip install torch jax")
-    text = f"""## Training the character GPT
+    with tempfile.TemporaryDirectory() as folder:
+        parts = [measure(options, workload, pathlib.Path(folder)) for workload in options.workloads]
+    text = f"""# Benchmarks
 
-4 layers, 4 heads, width 128, context 64, batch 12, f32; `examples/shakespeare.nn` and the same equations in the peers.
-{processor()}, {os.cpu_count()} cores, {memory()} GiB, {platform.system()} {platform.machine()};
-{options.rounds} rounds of {options.steps} steps, in turn. Peak memory is the process's, what a peer's import costs
-included.
+Made by `python benches/peers/run.py`: training in f32, the same equations and settings in every peer, in turn on
+{processor()}, {os.cpu_count()} cores, {memory()} GiB, {platform.system()} {platform.machine()}. Rates are medians, with
+the least and the greatest. Peak memory is the process's, what a peer's import costs included.
 
-{table(results)}
-"""
+{chr(10).join(parts)}"""
     print(text)
     if options.write:
-        target = ROOT / "docs/benchmarks.md"
-        target.write_text(f"# Benchmarks\n\nMade by `python benches/peers/run.py`.\n\n{text}")
+        (ROOT / "docs/benchmarks.md").write_text(text)
 
 
 if __name__ == "__main__":

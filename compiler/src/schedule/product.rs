@@ -19,6 +19,8 @@ use nnc_ir::ops::Op;
 use nnc_ir::{Dim, Ranges, Symbol, Value};
 use std::collections::HashMap;
 
+/// Steps from which on a sum along contiguous elements pays though others are longer.
+const ALONG: f64 = 6.0;
 /// Products of one shape below which columns outside the micro-kernel are spread over instances too.
 const FEW: f64 = 16.0;
 /// Places of an image that a tile holds at most, for every row of a product.
@@ -169,8 +171,10 @@ impl Shape {
         let [.., row, column] = letters else { return None };
         let windowed = self.summed.iter().filter(|letter| matrix.slope(&letter.symbol).is_one()).count() == 1;
         let (height, width) = (row.extent.as_constant()?, column.extent.as_constant()?);
-        let pitch = matrix.slope(&row.symbol).as_constant()?;
-        let fits = windowed && matrix.slope(&column.symbol).is_one() && (width..=2 * width).contains(&pitch);
+        let slope = |letter: &Letter| matrix.slope(&letter.symbol).as_constant().filter(|slope| *slope > 0);
+        let (down, step) = (slope(row)?, slope(column)?);
+        let pitch = down / step;
+        let fits = windowed && down % step == 0 && (width..=3 * width).contains(&pitch);
         (fits && (height - 1) * pitch + width <= WIDEST).then_some(pitch)
     }
 
@@ -350,6 +354,13 @@ struct Product<'p, 'w> {
     adds: bool,
 }
 
+/// The run of the highest rank, and the others.
+fn take(mut runs: Vec<Run>, rank: &dyn Fn(&Run) -> f64) -> (Option<Run>, Vec<Run>) {
+    let place = (0..runs.len()).rev().max_by(|a, b| rank(&runs[*a]).total_cmp(&rank(&runs[*b])));
+    let run = place.map(|place| runs.remove(place));
+    (run, runs)
+}
+
 /// The axes of a product: a run each for the micro-kernel, and the other runs.
 struct Axes {
     m: Option<Run>,
@@ -365,28 +376,17 @@ impl Axes {
     fn new(shape: &Shape, direct: &Option<Strided>, guess: &Guess, chosen: Option<&Symbol>) -> Axes {
         let result: Vec<&Strided> = direct.iter().collect();
         let rank = |run: &Run| if Some(run.last()) == chosen { f64::INFINITY } else { guess.of(&run.extent) };
-        let longest = |mut runs: Vec<Run>| {
-            let place = (0..runs.len()).rev().max_by(|a, b| rank(&runs[*a]).total_cmp(&rank(&runs[*b])));
-            let run = place.map(|place| runs.remove(place));
-            (run, runs)
-        };
+        let longest = |runs: Vec<Run>| take(runs, &rank);
         let (m, other_rows) = longest(runs(&shape.rows, &[&[&shape.lhs][..], &result].concat(), chosen));
         let (n, other_columns) = match shape.wide_run() {
             Some((run, _)) => (Some(run), Vec::new()),
             None => longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen)),
         };
-        // A sum along contiguous elements reads whole cache lines; one across them reads a line per element.
-        let along =
-            |run: &Run| [&shape.lhs, &shape.rhs].iter().all(|matrix| matrix.slope(run.last()).is_one());
-        let summed = summed_runs(shape, chosen);
-        let (whole, across): (Vec<Run>, Vec<Run>) = summed.into_iter().partition(along);
-        let (k, other_summed) = match whole.is_empty() {
-            true => longest(across),
-            false => {
-                let (k, rest) = longest(whole);
-                (k, [across, rest].concat())
-            }
-        };
+        let (k, other_summed) = take(summed_runs(shape, chosen), &|run| {
+            // A sum along contiguous elements reads whole cache lines, one across them a line per element.
+            let along = [&shape.lhs, &shape.rhs].iter().all(|m| m.slope(run.last()).is_one());
+            if along && rank(run) >= ALONG { 9.0 * rank(run) } else { rank(run).min(64.0) }
+        });
         Axes { m, n, k, other_rows, other_columns, other_summed }
     }
 }

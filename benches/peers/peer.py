@@ -1,7 +1,8 @@
-"""The character GPT of examples/shakespeare.nn in PyTorch (eager, compiled) and JAX: tokens per second of training.
+"""One peer on one workload: samples or tokens per second of training, same equations and settings as the nnc program.
 
-Same equations and settings as the example: 4 layers, 4 heads, width 128, context 64, batch 12, AdamW, clipping at 1.
-Prints one JSON object: peer, tokens_per_second, seconds_to_first_step, peak_bytes, loss after the timed steps.
+    python benches/peers/peer.py WORKLOAD eager|compile|jax [--text input.txt] [--steps 200]
+
+Prints one JSON object: peer, version, rate, seconds_to_first_step, peak_bytes, loss after the timed steps.
 """
 
 import argparse
@@ -11,11 +12,13 @@ import resource
 import sys
 import time
 
-VOCAB, WIDTH, DEPTH, HEADS, CONTEXT, BATCH = 65, 128, 4, 4, 64, 12
+from workloads import WORKLOADS, arrays
+
+VOCAB = 65
 
 
-def batches(path, steps, seed=0):
-    """Yields (inputs, targets) of shape [BATCH, CONTEXT] as lists of character codes."""
+def windows(path, size, steps, seed=0):
+    """Yields (inputs, targets) of shape [batch, context] as character codes."""
     import numpy
 
     text = open(path, encoding="utf-8").read()
@@ -24,9 +27,20 @@ def batches(path, steps, seed=0):
     data = data[: int(0.9 * len(data))]
     draw = numpy.random.default_rng(seed)
     for _ in range(steps):
-        starts = draw.integers(0, len(data) - CONTEXT - 1, BATCH)
-        rows = numpy.stack([data[s : s + CONTEXT + 1] for s in starts])
+        starts = draw.integers(0, len(data) - size["context"] - 1, size["batch"])
+        rows = numpy.stack([data[s : s + size["context"] + 1] for s in starts])
         yield rows[:, :-1].copy(), rows[:, 1:].copy()
+
+
+def images(size, steps, seed=0):
+    """Yields (images, labels) of random data."""
+    import numpy
+
+    x, y = arrays(size)
+    draw = numpy.random.default_rng(seed)
+    for _ in range(steps):
+        rows = draw.integers(0, len(x), size["batch"])
+        yield x[rows], y[rows].astype(numpy.int64)
 
 
 def rate(step):
@@ -36,10 +50,12 @@ def rate(step):
     return 1e-4 + 0.5 * (1e-3 - 1e-4) * (1 + math.cos(math.pi * min(1.0, (step - 100) / 1900)))
 
 
-def pytorch(compiled):
+def gpt(size):
     import torch
     from torch import nn
     from torch.nn import functional as F
+
+    WIDTH, DEPTH, HEADS, CONTEXT = (size[name] for name in ["width", "depth", "heads", "context"])
 
     class Layer(nn.Module):
         def __init__(self):
@@ -75,30 +91,113 @@ def pytorch(compiled):
             logits = self.norm(self.layers(h)) @ self.token.weight.T
             return F.cross_entropy(logits.view(-1, VOCAB), y.reshape(-1))
 
+    return Gpt()
+
+
+def mlp(size):
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Mlp(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(
+                nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+            )
+
+        def forward(self, x, y):
+            return F.cross_entropy(self.layers(x), y)
+
+    return Mlp()
+
+
+def resnet(size):
+    from torch import nn
+    from torch.nn import functional as F
+
+    def conv(n, m, stride=1):
+        return nn.Conv2d(n, m, 3, stride, 1, bias=False)
+
+    class Unit(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.body = nn.Sequential(conv(n, n), nn.BatchNorm2d(n), nn.ReLU(), conv(n, n), nn.BatchNorm2d(n))
+
+        def forward(self, x):
+            return F.relu(x + self.body(x))
+
+    def stage(n, m, stride):
+        units = [Unit(m) for _ in range(3)]
+        return nn.Sequential(conv(n, m, stride), nn.BatchNorm2d(m), nn.ReLU(), *units)
+
+    class Resnet(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stages = nn.Sequential(stage(3, 16, 1), stage(16, 32, 2), stage(32, 64, 2))
+            self.out = nn.Linear(64, 10)
+
+        def forward(self, x, y):
+            return F.cross_entropy(self.out(self.stages(x).mean((2, 3))), y)
+
+    return Resnet()
+
+
+def recurrent(size):
+    from torch import nn
+    from torch.nn import functional as F
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(VOCAB, 64)
+            cell = nn.LSTM if size["cell"] == "lstm" else nn.GRU
+            self.cell = cell(64, size["hidden"], batch_first=True)
+            self.out = nn.Linear(size["hidden"], VOCAB)
+
+        def forward(self, x, y):
+            h, _ = self.cell(self.embed(x))
+            return F.cross_entropy(self.out(h).view(-1, VOCAB), y.reshape(-1))
+
+    return Recurrent()
+
+
+def pytorch(workload, compiled):
+    import torch
+    from torch import nn
+
+    size = WORKLOADS[workload]
     torch.manual_seed(0)
-    model = Gpt()
-    matrices = [p for p in model.parameters() if p.dim() > 1]
-    vectors = [p for p in model.parameters() if p.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    model = {"gpt": gpt, "mlp": mlp, "resnet": resnet, "recurrent": recurrent}[size["kind"]](size)
+    if size["kind"] == "gpt":
+        matrices = [p for p in model.parameters() if p.dim() > 1]
+        vectors = [p for p in model.parameters() if p.dim() <= 1]
+        groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99), fused=True)
+    else:
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     loss_of = torch.compile(model) if compiled else model
 
     def step(number, x, y):
-        for group in optimizer.param_groups:
-            group["lr"] = rate(number)
+        if size["kind"] == "gpt":
+            for group in optimizer.param_groups:
+                group["lr"] = rate(number)
         loss = loss_of(torch.from_numpy(x), torch.from_numpy(y))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        if size["kind"] in ["gpt", "recurrent"]:
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         return loss.item()
 
     return step, torch.__version__
 
 
-def jax_step():
+def jax_gpt(workload):
     import jax
     import jax.numpy as np
+
+    size = WORKLOADS[workload]
+    WIDTH, DEPTH, HEADS, CONTEXT = (size[name] for name in ["width", "depth", "heads", "context"])
 
     key = jax.random.PRNGKey(0)
 
@@ -173,21 +272,23 @@ def jax_step():
 
 
 def main():
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    options.add_argument("workload", choices=list(WORKLOADS))
     options.add_argument("peer", choices=["eager", "compile", "jax"])
-    options.add_argument("text")
+    options.add_argument("--text", default="input.txt")
     options.add_argument("--steps", type=int, default=200)
-    options.add_argument("--threads", type=int, default=0)
     options = options.parse_args()
+    size = WORKLOADS[options.workload]
+    if options.peer == "jax" and size["kind"] != "gpt":
+        sys.exit("this workload is not written for JAX")
     started = time.perf_counter()
-    if options.peer != "jax" and options.threads:
-        import torch
-
-        torch.set_num_threads(options.threads)
-    step, version = jax_step() if options.peer == "jax" else pytorch(options.peer == "compile")
-    warm = 10
+    make = jax_gpt(options.workload) if options.peer == "jax" else pytorch(options.workload, options.peer == "compile")
+    step, version = make
+    warm = 5
+    total = options.steps + warm
+    batches = images(size, total) if size["kind"] in ["mlp", "resnet"] else windows(options.text, size, total)
     loss, first = 0.0, 0.0
-    for number, (x, y) in enumerate(batches(options.text, options.steps + warm)):
+    for number, (x, y) in enumerate(batches):
         loss = step(number, x, y)
         if number == 0:
             first = time.perf_counter() - started
@@ -195,18 +296,15 @@ def main():
             begin = time.perf_counter()
     seconds = time.perf_counter() - begin
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    json.dump(
-        {
-            "peer": options.peer,
-            "version": version,
-            "tokens_per_second": options.steps * BATCH * CONTEXT / seconds,
-            "seconds_to_first_step": first,
-            "peak_bytes": peak,
-            "loss": loss,
-        },
-        sys.stdout,
-    )
-    print()
+    found = {
+        "peer": options.peer,
+        "version": version,
+        "rate": options.steps * size["batch"] * size.get("context", 1) / seconds,
+        "seconds_to_first_step": first,
+        "peak_bytes": peak,
+        "loss": loss,
+    }
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
