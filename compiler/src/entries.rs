@@ -622,10 +622,13 @@ impl<'p> Task<'p> {
         let empty: Vec<Value> = gradients.iter().map(|g| e.b.fill_like(0.0, *g)).collect();
         results.extend(sums.into_iter().zip(empty));
         let (gradients, norm) = e.clip(gradients, fit.clip);
+        e.writes_where = vec![finite];
         if let Some(norm) = norm {
             results.push((Port::Named("grad_norm".into()), norm));
+            // A finite loss may have a gradient that is not.
+            let both = e.b.add(total, norm);
+            e.writes_where = vec![e.is_finite(both)];
         }
-        e.writes_where = vec![finite];
         for (slot, gradient) in trained.iter().zip(gradients) {
             e.update(*slot, gradient, t);
         }

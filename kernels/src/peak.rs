@@ -14,6 +14,9 @@ const TRIES: usize = 3;
 /// Working sets whose bandwidth is measured, in bytes per thread: first and second level, third level, memory.
 const SETS: [usize; 4] = [16 << 10, 256 << 10, 4 << 20, 48 << 20];
 
+/// What all sets together have at most.
+const LARGEST: usize = 1 << 30;
+
 /// What threads together can do at most.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Peak {
@@ -24,12 +27,17 @@ pub struct Peak {
 }
 
 impl Peak {
-    /// Measures for this many threads; takes about a fifth of a second.
+    /// Measures for this many threads; takes about a fifth of a second, and memory for the largest set.
     pub fn measure(threads: usize) -> Peak {
-        let flops = best(threads, &|_| (), &|()| chains(CpuLevel::detect()));
+        let flops = best(threads, &|| (), &|()| chains(CpuLevel::detect()));
         let level = |bytes: usize| {
-            // Memory that was never written is one page of zeros.
-            let set = |_| AlignedBytes::copy_of(&vec![1; bytes]);
+            let bytes = bytes.min(LARGEST / threads);
+            let set = || {
+                // Memory that was never written is one page of zeros.
+                let mut set = AlignedBytes::zeroed(bytes);
+                set.fill(1);
+                set
+            };
             let rate = best(threads, &set, &|set| sweep(CpuLevel::detect(), set));
             ((bytes * threads) as f64, rate)
         };
@@ -49,28 +57,29 @@ impl Peak {
 }
 
 /// The best rate of `threads` threads that repeat `work`, which says how much it did.
-fn best<S>(threads: usize, prepare: &(dyn Fn(usize) -> S + Sync), work: &(dyn Fn(&S) -> f64 + Sync)) -> f64 {
-    let rate = || {
-        let start = Barrier::new(threads);
-        std::thread::scope(|scope| {
-            let run = |number| {
-                let start = &start;
-                scope.spawn(move || {
-                    let state = prepare(number);
-                    work(&state);
-                    start.wait();
-                    let (begin, mut done) = (Instant::now(), 0.0);
-                    while begin.elapsed() < SPAN {
-                        done += work(&state);
-                    }
-                    done / begin.elapsed().as_secs_f64()
-                })
-            };
-            let running: Vec<_> = (0..threads).map(run).collect();
-            running.into_iter().map(|thread| thread.join().unwrap_or(0.0)).sum::<f64>()
-        })
+fn best<S>(threads: usize, prepare: &(dyn Fn() -> S + Sync), work: &(dyn Fn(&S) -> f64 + Sync)) -> f64 {
+    let start = Barrier::new(threads);
+    let rate = |state: &S| {
+        start.wait();
+        let (begin, mut done) = (Instant::now(), 0.0);
+        while begin.elapsed() < SPAN {
+            done += work(state);
+        }
+        done / begin.elapsed().as_secs_f64()
     };
-    (0..TRIES).map(|_| rate()).fold(0.0, f64::max)
+    let tries = || {
+        let state = prepare();
+        work(&state);
+        [(); TRIES].map(|()| rate(&state))
+    };
+    let mut sums = [0.0; TRIES];
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(tries)).collect();
+        for rates in running.into_iter().filter_map(|thread| thread.join().ok()) {
+            sums.iter_mut().zip(rates).for_each(|(sum, rate)| *sum += rate);
+        }
+    });
+    sums.into_iter().fold(0.0, f64::max)
 }
 
 /// Steps of the chains in one call.

@@ -125,7 +125,7 @@ fn prepare(common: &Common, target: Target, steps: Option<i64>) -> Result<Ready,
     let (module, regions) = (built.module.clone(), built.regions.clone());
     let mut compiled = pipeline::compile(&program, built, target)?;
     let training = compiled.training.take().ok_or_else(|| refuse("this file has no `train` program"))?;
-    let graph = Rc::new(Graph { module, regions, program });
+    let graph = Rc::new(Graph { module, regions, program, plan: compiled.plan.clone() });
     Ok(Ready { files, compiled, training, graph })
 }
 

@@ -76,7 +76,7 @@ impl Chain {
             return Panel { number: None, length: extent.clone(), size: extent, batch };
         }
         let width = Dim::constant(length);
-        let number = Symbol::new("panel");
+        let number = Symbol::new("panel@chain");
         let left = &extent - &(&width * &Dim::from(&number));
         let even = extent.as_constant().is_some_and(|extent| extent % length == 0);
         let size = if even { width.clone() } else { width.minimum(&left) };
@@ -111,6 +111,7 @@ pub(super) fn write(
     writer.open_all(&chain.batch);
     let links = || chain.links.iter().zip(roots).filter(|(_, roots)| !roots.is_empty());
     for (link, roots) in links().filter(|(link, _)| link.sums_rows && !panels.is_empty()) {
+        writer.begin(&link.group);
         product::clear(writer, around, link, roots, panel)?;
     }
     writer.open_all(&panels);

@@ -383,6 +383,9 @@ impl Axes {
             None => longest(runs(&shape.columns, &[&[&shape.rhs][..], &result].concat(), chosen)),
         };
         let (k, other_summed) = take(summed_runs(shape, chosen), &|run| {
+            if Some(run.last()) == chosen {
+                return f64::INFINITY;
+            }
             // A sum along contiguous elements reads whole cache lines, one across them a line per element.
             let along = [&shape.lhs, &shape.rhs].iter().all(|m| m.slope(run.last()).is_one());
             if along && rank(run) >= ALONG { 9.0 * rank(run) } else { rank(run).min(64.0) }
@@ -476,6 +479,10 @@ impl<'p, 'w> Product<'p, 'w> {
             _ => Axis::whole(run),
         };
         let (m, n, k) = (axis(m), axis(n), axis(k));
+        let carries = |axis: &Axis| axis.run.as_ref().is_some_and(|run| *run.last() == link.row);
+        if ![&m, &n, &k].into_iter().any(carries) {
+            return Err(internal(format!("no axis of a product is `{}`", link.row)));
+        }
         let mut open = panel.batch.clone();
         open.extend(panel.number.iter().map(|(number, _)| number.clone()));
         let (roots, adds) = (roots.to_vec(), link.sums_rows && panel.number.is_some());
@@ -638,7 +645,7 @@ impl<'p, 'w> Product<'p, 'w> {
         columns: &HashMap<Symbol, Dim>,
         width: &Dim,
     ) -> Result<(), Diagnostic> {
-        let row = Symbol::new("row");
+        let row = Symbol::new("row of tile");
         let mut places: Vec<(Symbol, Dim)> = Vec::new();
         let mut offset = Dim::zero();
         let has_rows = self.m.run.is_some();
@@ -655,7 +662,7 @@ impl<'p, 'w> Product<'p, 'w> {
         }
         let mut loops: Vec<(Symbol, Dim)> = Vec::new();
         if let (Some(_), Some(run)) = (&self.n.panel, &self.n.run) {
-            let column = Symbol::new("column");
+            let column = Symbol::new("column of tile");
             loops.push((column.clone(), self.n.size.clone()));
             places.push((run.last().clone(), &self.n.start() + &Dim::from(&column)));
             offset = &offset + &Dim::from(&column);

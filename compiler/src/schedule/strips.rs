@@ -39,11 +39,13 @@ pub(super) fn cut(body: Vec<Statement>, writer: &mut Writer, guess: &Guess) -> V
     body.into_iter().map(one).collect()
 }
 
-/// The function and argument of a statement that a routine for strips can compute.
-fn costly(statement: &Statement) -> Option<(Var, Scalar, &Expr)> {
+/// What a routine for strips, which are of f32, can compute of a loop: function and argument.
+fn costly<'s>(statement: &'s Statement, scalars: &[DType]) -> Option<(Var, Scalar, &'s Expr)> {
     match statement {
         Statement::Let(var, Expr::Apply(scalar, operands)) => match operands.as_slice() {
-            [argument] if saved(*scalar).is_some() => Some((*var, *scalar, argument)),
+            [argument] if saved(*scalar).is_some() && scalars[var.0 as usize] == DType::F32 => {
+                Some((*var, *scalar, argument))
+            }
             _ => None,
         },
         _ => None,
@@ -65,6 +67,8 @@ struct Strips {
     stages: Vec<usize>,
     /// Statements by the scalars they bind.
     makers: BTreeMap<Var, usize>,
+    /// Scalars that routines compute.
+    costly: BTreeMap<Var, Scalar>,
     /// Scalars that tiles carry from one loop to the next.
     kept: BTreeMap<Var, BufferId>,
 }
@@ -72,22 +76,23 @@ struct Strips {
 impl Strips {
     /// How to cut a loop over `body`; `None` if that does not pay or is not possible.
     fn new(body: &[Statement], extent: &Dim, writer: &mut Writer, guess: &Guess) -> Option<Strips> {
-        let is_f32 = |var: Var| writer.scalars[var.0 as usize] == DType::F32;
-        let costs = body.iter().filter_map(costly).filter(|(var, _, _)| is_f32(*var));
-        let work: f64 = costs.filter_map(|(_, scalar, _)| saved(scalar)).sum();
+        let costs = body.iter().filter_map(|statement| costly(statement, &writer.scalars));
+        let costly: BTreeMap<Var, Scalar> = costs.map(|(var, scalar, _)| (var, scalar)).collect();
+        let work: f64 = costly.values().filter_map(|scalar| saved(*scalar)).sum();
         if work * guess.of(extent) < PAYS || !is_simple(body) {
             return None;
         }
-        let mut strips = Strips { stages: Vec::new(), makers: BTreeMap::new(), kept: BTreeMap::new() };
+        let (stages, makers, kept) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let mut strips = Strips { stages, makers, costly, kept };
         for (number, statement) in body.iter().enumerate() {
             let mut stage = 0;
-            visit::reads_of(statement, &mut |var| stage = stage.max(strips.known(var, body)));
+            visit::reads_of(statement, &mut |var| stage = stage.max(strips.known(var)));
             strips.stages.push(stage);
             if let Statement::Let(var, _) = statement {
                 strips.makers.insert(*var, number);
             }
         }
-        let kept = strips.crossing(body)?;
+        let kept = strips.crossing(body);
         if kept.iter().any(|var| writer.scalars[var.0 as usize] == DType::Bool) {
             return None;
         }
@@ -100,13 +105,13 @@ impl Strips {
     }
 
     /// The first loop that can read a scalar.
-    fn known(&self, var: Var, body: &[Statement]) -> usize {
+    fn known(&self, var: Var) -> usize {
         let Some(maker) = self.makers.get(&var) else { return 0 };
-        self.stages[*maker] + usize::from(costly(&body[*maker]).is_some())
+        self.stages[*maker] + usize::from(self.costly.contains_key(&var))
     }
 
-    /// Scalars that tiles must carry; `None` if one cannot be carried.
-    fn crossing(&self, body: &[Statement]) -> Option<BTreeSet<Var>> {
+    /// Scalars that tiles must carry.
+    fn crossing(&self, body: &[Statement]) -> BTreeSet<Var> {
         let mut kept = BTreeSet::new();
         let mut open: Vec<(Var, usize)> = Vec::new();
         for (statement, stage) in body.iter().zip(&self.stages) {
@@ -114,7 +119,7 @@ impl Strips {
         }
         while let Some((var, stage)) = open.pop() {
             let Some(maker) = self.makers.get(&var).copied() else { continue };
-            if costly(&body[maker]).is_some() {
+            if self.costly.contains_key(&var) {
                 kept.insert(var);
             } else if self.stages[maker] < stage {
                 match self.is_cheap(var, body) {
@@ -125,7 +130,7 @@ impl Strips {
                 }
             }
         }
-        Some(kept)
+        kept
     }
 
     /// Whether a scalar is better computed again than carried.
@@ -153,7 +158,7 @@ impl Strips {
                 operands.iter().for_each(|operand| self.expense(operand, body, written, cost));
             }
             Expr::Var(var) => match self.makers.get(var).map(|maker| &body[*maker]) {
-                Some(statement) if costly(statement).is_some() => *cost += 1.0,
+                Some(_) if self.costly.contains_key(var) => *cost += 1.0,
                 Some(Statement::Let(_, value)) if *cost <= CHEAP => self.expense(value, body, written, cost),
                 _ => {}
             },
@@ -196,7 +201,7 @@ impl Strips {
                 body: done,
             });
             for (statement, _) in body.iter().zip(&self.stages).filter(|(_, own)| **own == stage) {
-                if let Some((var, scalar, _)) = costly(statement) {
+                if let Some((var, scalar, _)) = costly(statement, &writer.scalars) {
                     let (buffer, len) = (self.kept[&var], len.clone());
                     all.push(Statement::Map { scalar, buffer, offset: Dim::zero(), len });
                 }
@@ -249,7 +254,7 @@ impl Pass<'_> {
         visit::reads_of(&self.body[number], &mut |var| reads.push(var));
         reads.into_iter().for_each(|var| self.bring(writer, var));
         let statement = &self.body[number];
-        if let Some((var, _, argument)) = costly(statement) {
+        if let Some((var, _, argument)) = costly(statement, &writer.scalars) {
             let value = self.renamed(argument);
             return self.keep(var, value);
         }
@@ -271,7 +276,7 @@ impl Pass<'_> {
     /// Makes a scalar of an earlier loop known in this one.
     fn bring(&mut self, writer: &mut Writer, var: Var) {
         let Some(maker) = self.strips.makers.get(&var).copied() else { return };
-        let is_here = self.strips.stages[maker] == self.stage && costly(&self.body[maker]).is_none();
+        let is_here = self.strips.stages[maker] == self.stage && !self.strips.costly.contains_key(&var);
         if is_here || self.known.contains_key(&var) {
             return;
         }

@@ -284,6 +284,84 @@ fn scores_that_others_read_are_stored_too() {
     check("weights of attention", &f, declared, &[&[("B", 2), ("T", 70)]]);
 }
 
+/// A matrix by rows: a product and its exponentials.
+fn powers(b: &mut Builder, x: &[Value]) -> Value {
+    let op = Contract { lhs: vec![0, 1, 2, 4], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 3] };
+    let scores = b.apply(op, &x[..2]);
+    let scores = b.scale(scores, 0.1);
+    softmax(b, scores)
+}
+
+#[test]
+fn readers_of_a_part_or_of_more_rows_are_no_links() {
+    let shapes = [[d(2), d(3), d(64), d(8)], [d(2), d(3), d(40), d(8)]];
+    let inputs: Vec<Type> = shapes.iter().map(|shape| f32s(shape)).collect();
+    let rows = |first: i64, rows: i64| Slice {
+        starts: vec![d(0), d(0), d(first), d(0)],
+        sizes: vec![d(2), d(3), d(rows), d(40)],
+        steps: vec![1; 4],
+    };
+    let some = function(&inputs, |b, x| {
+        let p = powers(b, x);
+        let part = b.apply(rows(0, 32), &[p]);
+        let square = b.mul(part, part);
+        let op = Contract { lhs: vec![0, 1, 2, 3], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 4] };
+        vec![square, b.apply(op, &[p, x[1]])]
+    });
+    check("some rows", &some, vec![], &[&[]]);
+    let more = function(&inputs, |b, x| {
+        let p = powers(b, x);
+        let border = |rows: i64| vec![d(0), d(0), d(rows), d(0)];
+        let padded = b.apply(Pad { low: border(0), high: border(1), value: 0.0 }, &[p]);
+        let y = b.apply(Exp, &[padded]);
+        let op = Contract { lhs: vec![0, 1, 2, 3], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 4] };
+        vec![y, b.apply(op, &[p, x[1]])]
+    });
+    check("more rows", &more, vec![], &[&[]]);
+    let sums = function(&[inputs[0].clone(), inputs[1].clone(), inputs[0].clone()], |b, x| {
+        let p = powers(b, x);
+        let part = b.apply(rows(1, 63), &[p]);
+        let size = vec![d(2), d(3), d(63), d(8)];
+        let cut = Slice { starts: vec![d(0); 4], sizes: size, steps: vec![1; 4] };
+        let other = b.apply(cut, &[x[2]]);
+        let op = Contract { lhs: vec![0, 1, 2, 3], rhs: vec![0, 1, 2, 4], out: vec![0, 1, 3, 4] };
+        let sum = b.apply(op, &[part, other]);
+        let op = Contract { lhs: vec![0, 1, 2, 3], rhs: vec![0, 1, 3, 4], out: vec![0, 1, 2, 4] };
+        vec![sum, b.apply(op, &[p, x[1]])]
+    });
+    check("sums of some rows", &sums, vec![], &[&[]]);
+}
+
+#[test]
+fn a_sum_over_rows_and_columns_of_a_chain() {
+    let q = || f32s(&[d(8), d(1), s("T"), d(4)]);
+    let f = function(&[q(), q(), f32s(&[d(8), d(5), s("T"), s("T")])], |b, x| {
+        let p = powers(b, x);
+        let shape = vec![d(8), s("T"), s("T")];
+        let p = b.reshape(p, shape);
+        let op = Contract { lhs: vec![0, 1, 2], rhs: vec![0, 3, 1, 2], out: vec![0, 3] };
+        vec![b.apply(op, &[p, x[2]])]
+    });
+    check("both", &f, vec![size("T", 1, Some(1024))], &[&[("T", 70)], &[("T", 2)]]);
+}
+
+#[test]
+fn strips_are_for_single_precision_only() {
+    let f = function(&[f32s(&[d(700)])], |b, x| {
+        let narrow = b.apply(Exp, &[x[0]]);
+        let wide = b.cast(x[0], DType::F64);
+        let wide = b.apply(Exp, &[wide]);
+        let wide = b.cast(wide, DType::F32);
+        let half = b.cast(x[0], DType::Bf16);
+        let half = b.apply(Tanh, &[half]);
+        let half = b.cast(half, DType::F32);
+        let sum = b.add(narrow, wide);
+        vec![b.add(sum, half)]
+    });
+    let text = show(&check("precisions", &f, vec![], &[&[]]));
+    assert_eq!(text.matches("map ").count(), 1, "{text}");
+}
+
 #[test]
 fn costly_functions_are_computed_in_strips() {
     for columns in [2, 512, 700] {

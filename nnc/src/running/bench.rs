@@ -8,6 +8,7 @@ use crate::target::{self, Target};
 use crate::traffic;
 use nnc_ir::plan::Plan;
 use nnc_ir::session::Sizes;
+use nnc_ir::training::Fit;
 use nnc_kernels::cpu;
 use nnc_kernels::peak::Peak;
 use nnc_runtime::cpu::{Cpu, Launch};
@@ -96,7 +97,7 @@ fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Resu
     }
     let threads = arguments.common.threads.unwrap_or_else(cpu::cores);
     let peak = Peak::measure(threads);
-    let work = Work::of(compiled, &account::declared(&compiled.plan, Some(training)), &fit.step_entry);
+    let work = Work::of(&compiled.plan, &account::declared(&compiled.plan, Some(training)), fit);
     let report = Report {
         processor: cpu::describe(),
         threads,
@@ -122,12 +123,17 @@ struct Work {
 }
 
 impl Work {
-    fn of(compiled: &Compiled, sizes: &Sizes, entry: &str) -> Work {
-        let plan: &Plan = &compiled.plan;
-        let flops = account::entry(plan, entry, sizes).into_iter().flat_map(|entry| entry.kernels);
-        let flops = flops.map(|kernel| (kernel.name, kernel.flops_here.unwrap_or(0) as f64));
+    fn of(plan: &Plan, sizes: &Sizes, fit: &Fit) -> Work {
+        let more = fit.accumulate_entry.iter().map(|entry| (entry, fit.accumulate.max(1) - 1));
+        let mut flops: BTreeMap<String, f64> = BTreeMap::new();
+        for (entry, calls) in more.chain([(&fit.step_entry, 1)]) {
+            for kernel in account::entry(plan, entry, sizes).into_iter().flat_map(|entry| entry.kernels) {
+                *flops.entry(kernel.name).or_default() +=
+                    calls as f64 * kernel.flops_here.unwrap_or(0) as f64;
+            }
+        }
         let bytes = plan.kernels.iter().map(|kernel| (kernel.name.clone(), traffic::bytes(kernel, sizes)));
-        Work { flops: flops.collect(), bytes: bytes.collect() }
+        Work { flops, bytes: bytes.collect() }
     }
 }
 

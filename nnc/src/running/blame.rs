@@ -1,9 +1,11 @@
 //! Which operation of a program first leaves the finite numbers: told by the reference interpreter.
 
+use crate::account;
 use nnc_compiler::elaborate::regions::Region;
 use nnc_compiler::program::Program;
 use nnc_ir::evaluate::{Broken, first_broken};
 use nnc_ir::graph::Module;
+use nnc_ir::plan::Plan;
 use nnc_ir::session::Sizes;
 use nnc_ir::{Array, Dim, Type};
 use nnc_runtime::trainer::Blame;
@@ -15,7 +17,11 @@ pub struct Graph {
     pub module: Module,
     pub regions: BTreeMap<String, Vec<Region>>,
     pub program: Program,
+    pub plan: Plan,
 }
+
+/// Operations up to which a step is searched: the interpreter does them one by one.
+const PATIENCE: i64 = 20_000_000_000;
 
 impl Graph {
     /// A search of the graph.
@@ -23,6 +29,10 @@ impl Graph {
         let graph = graph.clone();
         Box::new(move |entry, given, sizes| {
             let entry = graph.module.entry(entry)?;
+            if account::entry(&graph.plan, &entry.name, sizes)?.flops_here? > PATIENCE {
+                return None;
+            }
+            eprintln!("looking for the operation at which that begins ..");
             let function = &entry.function;
             let params = entry.inputs.iter().zip(&function.body.params);
             let params = params.map(|(port, value)| match given.iter().find(|(known, _)| known == port) {

@@ -4,10 +4,10 @@ use super::Trainer;
 use crate::call::{self, RunError};
 use crate::tensor::HostTensor;
 use crate::weights;
-use nnc_ir::graph::Port;
+use nnc_ir::graph::{Port, Slot, SlotKind};
 use nnc_ir::plan::Place;
 use nnc_ir::session::{Device, HostBytes, Sizes};
-use nnc_ir::{Array, DType, Dim};
+use nnc_ir::{Array, Dim};
 
 /// Finds where a call of an entry leaves the finite numbers, given what the plan reads, for people. Whoever compiled the
 /// plan has the graph that tells it.
@@ -72,11 +72,13 @@ impl<D: Device> Trainer<D> {
 
     fn first_bad_slot(&mut self) -> Option<String> {
         let slots = self.plan.slots.clone();
-        let floats = slots.iter().enumerate().filter(|(_, slot)| slot.ty.dtype.is_float());
+        // Caches are of this step: sums of gradients over micro-batches.
+        let lasts = |slot: &Slot| slot.kind != SlotKind::Cache && slot.ty.dtype.is_float();
+        let floats = slots.iter().enumerate().filter(|(_, slot)| lasts(slot));
         for (place, _) in floats {
             let parts = weights::values(&mut self.session, &slots, place).ok();
             for (key, tensor) in parts.into_iter().flatten() {
-                if tensor.dtype() != DType::Bool && tensor.to_f64().iter().any(|x| !x.is_finite()) {
+                if tensor.to_f64().iter().any(|x| !x.is_finite()) {
                     return Some(key);
                 }
             }

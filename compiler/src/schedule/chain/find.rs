@@ -75,11 +75,11 @@ impl Finder<'_, '_, '_> {
     fn chain(&self, candidates: &BTreeSet<usize>) -> Option<(Vec<usize>, Chain)> {
         let (columns, rest) = self.shape().split_last()?;
         let (rows, before) = rest.split_last()?;
-        let name = |(axis, size): (usize, &Dim)| (Symbol::new(&format!("batch{axis}")), size.clone());
+        let name = |(axis, size): (usize, &Dim)| (Symbol::new(&format!("batch{axis}@chain")), size.clone());
         let batch: Vec<(Symbol, Dim)> =
             before.iter().enumerate().filter(|(_, size)| !size.is_one()).map(name).collect();
         let names = batch.iter().map(|(name, _)| name.clone()).collect();
-        let names = Frame { batch: names, row: Symbol::new("row") };
+        let names = Frame { batch: names, row: Symbol::new("row@chain") };
         let many = self.around.guess.product(batch.iter().map(|(_, size)| size)) >= INSTANCES;
         let mut members: Vec<(usize, Link)> = Vec::new();
         for unit in self.in_order(candidates) {
@@ -131,9 +131,9 @@ impl Finder<'_, '_, '_> {
         let unit = &self.units.units[unit];
         let Kind::Group(group) = &unit.kind else { return None };
         let frame = self.frame(unit, group)?;
-        let counts = |symbol: &Symbol| group.counters.iter().any(|(counter, _)| counter == symbol);
-        let sums_rows = !counts(&frame.row);
-        let fits = frame.batch.iter().all(&counts)
+        let counter = |symbol: &Symbol| group.counters.iter().find(|(counter, _)| counter == symbol);
+        let sums_rows = counter(&frame.row).is_none();
+        let fits = self.walks_all(group, &frame)
             && match (&group.anchor, &group.split) {
                 (Some(_), _) => self.is_batched(group, &frame, sums_rows),
                 (None, Some(split)) => frame.symbols().all(|symbol| split.outer.contains(symbol)),
@@ -143,6 +143,25 @@ impl Finder<'_, '_, '_> {
                 || group.roots.iter().all(|root| frame.symbols().all(|symbol| holds(&root.at, symbol))));
         let row = if sums_rows { frame.row.clone() } else { names.row.clone() };
         fits.then(|| Link { group: frame.renamed(group, names), row, sums_rows })
+    }
+
+    /// Whether the group walks all rows in all batches of the matrices: one that reads a part walks no panels.
+    fn walks_all(&self, group: &Group, frame: &Frame) -> bool {
+        let sizes = self.shape()[..self.shape().len() - 1].iter().filter(|size| !size.is_one());
+        let counter = |symbol: &Symbol| group.counters.iter().find(|(counter, _)| counter == symbol);
+        frame.symbols().zip(sizes).all(|(symbol, size)| match counter(symbol) {
+            Some((_, extent)) => extent == size,
+            None => *symbol == frame.row && self.summed_size(group, symbol).as_ref() == Some(size),
+        })
+    }
+
+    /// How far a product sums over a letter.
+    fn summed_size(&self, group: &Group, symbol: &Symbol) -> Option<Dim> {
+        let expander = self.around.expander;
+        let node = expander.graph.node(group.anchor.as_ref()?.0)?;
+        let Op::Contract(op) = &node.op else { return None };
+        let extents = expander.letters(op, &node.operands);
+        extents.into_iter().find(|(letter, _)| summed_symbol(*letter) == *symbol).map(|(_, extent)| extent)
     }
 
     /// The counters of batch and rows, if all matrices are touched at the same.

@@ -1,5 +1,6 @@
 //! The gradient of a convolution is a convolution again: windows of a product that are added up where they overlap are a
-//! product over windows. So nothing as large as all windows lies in memory, and nothing is added up there.
+//! product over windows. So nothing as large as all windows lies in memory, and nothing is added up there. Products of 16-bit
+//! numbers are widened before, and stay as they are.
 
 use super::Prepare;
 use nnc_ir::graph::Node;
@@ -17,8 +18,10 @@ impl Prepare<'_> {
             }
             _ => None,
         };
-        let Some(turned) = turned.filter(|_| self.target.gemm) else { return out.push(node) };
-        let size = self.function.ty(operand).shape[op.axis + 1].clone();
+        let [count, size] = [0, 1].map(|place| self.function.ty(operand).shape[op.axis + place].clone());
+        // A window at every place of the border, too, must not be much more work than the windows there are.
+        let pays = self.guess.of(&count) >= op.dilation as f64 * (self.guess.of(&size) - 1.0);
+        let Some(turned) = turned.filter(|_| self.target.gemm && pays) else { return out.push(node) };
         let source = Source::of(turned.places, out);
         self.replace(&node, out, |b, _| turned.build(b, source, &op, &size));
         let uses = self.uses.get(&node.results[0]).copied().unwrap_or_default();
