@@ -11,6 +11,7 @@ use nnc_ir::session::Sizes;
 use nnc_kernels::cpu;
 use nnc_kernels::peak::Peak;
 use nnc_runtime::cpu::{Cpu, Launch};
+use nnc_runtime::data::Facts;
 use nnc_runtime::file;
 use nnc_runtime::trainer::{Options, Trainer};
 use serde::Serialize;
@@ -80,7 +81,7 @@ pub fn bench(arguments: &Bench) -> ExitCode {
 fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
     let Ready { files, training, compiled, .. } = ready;
     let fit = first(training)?;
-    let (dataset, feeding) = open(files, fit)?;
+    let (dataset, feeding) = open(files, fit, &Facts::default())?;
     trainer.initialize().map_err(refuse)?;
     trainer.steps(fit, &dataset, &feeding, WARM).map_err(refuse)?;
     let start = Instant::now();
