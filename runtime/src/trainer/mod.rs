@@ -76,7 +76,8 @@ impl<D: Device> Trainer<D> {
 
     /// Draws the initial values of all slots.
     pub fn initialize(&mut self) -> Result<(), RunError> {
-        call::initialize(&mut self.session, &self.plan, self.seed() as u32)
+        let seed = self.seed() as u32;
+        call::initialize(&mut self.session, &self.plan, seed)
     }
 
     /// Runs training steps without evaluation, log or files.
