@@ -64,7 +64,7 @@ fn three_slashes_are_no_division() {
     for text in ["let x = a ///t\n  b", "let x = a/// t\n  b"] {
         assert_eq!(format(text).unwrap_err()[0].code, "syntax::expected");
     }
-    assert_eq!(formatted("let x = a / //t\n  b"), "let x = a / //t\n    b\n");
+    assert_eq!(formatted("let x = a / //t\n  b"), "let x = a /  //t\n    b\n");
 }
 
 #[test]
