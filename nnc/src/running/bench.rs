@@ -107,7 +107,7 @@ fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Resu
         kernels: rows(&launches, arguments.steps as f64, &work, &peak),
     };
     if arguments.common.json {
-        println!("{}", serde_json::to_string(&report).map_err(|error| refuse(&error.to_string()))?);
+        println!("{}", serde_json::to_string(&report).map_err(|error| refuse(error.to_string()))?);
     } else {
         report.print();
     }
