@@ -436,13 +436,20 @@ impl<'p> Task<'p> {
                 return None;
             };
             let real = matches!(entry.1, Val::Real(_));
-            entry.1 = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            let plain = matches!(entry.1, Val::Int(_) | Val::Real(_) | Val::Bool(_) | Val::List(_));
+            let given = match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
                 Some(items) => {
                     let items = items.split(',').map(str::trim).filter(|item| !item.is_empty());
                     Val::List(Rc::new(items.map(|item| plain_value(item, real)).collect()))
                 }
                 None => plain_value(text, real),
             };
+            if plain && matches!(given, Val::Text(_)) {
+                let message = format!("`{name}` is {}, and cannot be `{text}`", entry.1.describe());
+                e.report(Diagnostic::error("type::value", decl.name.span, message));
+                return None;
+            }
+            entry.1 = given;
         }
         Some(bound)
     }
@@ -492,7 +499,8 @@ impl<'p> Task<'p> {
             };
             let shape = axes.iter().map(|a| a.size.clone()).collect();
             let value = e.entry_param(Port::Named(field.name.clone()), Type::new(field.dtype, shape));
-            members.push((Rc::from(field.name.as_str()), Val::Tensor(Tensor { value, axes, bound: None })));
+            let bound = field.classes.filter(|_| field.dtype.is_int()).map(Dim::from);
+            members.push((Rc::from(field.name.as_str()), Val::Tensor(Tensor { value, axes, bound })));
         }
         if let Some(info) = self.world.data(&fit.data) {
             for (name, value) in inputs {
@@ -523,8 +531,10 @@ impl<'p> Task<'p> {
         if let (Some(classes), Some(bound)) = (classes, bound)
             && classes as i64 > bound
         {
-            let message = format!("the data hold {classes} different `{name}`s, the model takes {bound}");
-            let help = format!("raise the bound of `{name}`, for example `--param vocab={classes}`");
+            let message =
+                format!("`{name}` of the data reaches {}, the model takes 0 to {}", classes - 1, bound - 1);
+            let help =
+                format!("raise the bound of `{name}` to {classes}, for example by `--param NAME={classes}`");
             e.report(Diagnostic::error("train::classes", fit.data_span, message).help(help));
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct FitSettings<'a> {
     pub lets: Vec<&'a ast::Stmt>,
     pub steps: Option<i64>,
     pub epochs: Option<i64>,
+    /// Whether the program says how long to train, be it wrongly.
+    pub timed: bool,
     pub clip: Option<f64>,
     pub accumulate: i64,
     pub shuffle: bool,
@@ -76,6 +78,7 @@ pub(crate) fn settings_of<'a>(
         lets: Vec::new(),
         steps: None,
         epochs: None,
+        timed: false,
         clip: None,
         accumulate: 1,
         shuffle: true,
@@ -159,8 +162,8 @@ impl Reader {
                 }
                 _ => self.wrong(expr, "a record: `{ accuracy: accuracy(logits, data.label) }`"),
             },
-            "steps" => fit.steps = self.whole(expr),
-            "epochs" => fit.epochs = self.whole(expr),
+            "steps" => (fit.steps, fit.timed) = (self.whole(expr), true),
+            "epochs" => (fit.epochs, fit.timed) = (self.whole(expr), true),
             "clip" => fit.clip = self.positive(expr),
             "accumulate" => fit.accumulate = self.whole(expr).unwrap_or(1),
             "shuffle" => match plain(expr) {
@@ -246,7 +249,7 @@ impl Reader {
             self.diagnostics
                 .push(Diagnostic::error("train::data", fit.span, message).help("add `data = ..`"));
         }
-        if fit.steps.is_none() && fit.epochs.is_none() && overrides.steps.is_none() {
+        if !fit.timed && fit.steps.is_none() && overrides.steps.is_none() {
             let message = "nothing says how long to train";
             self.diagnostics.push(
                 Diagnostic::error("train::steps", fit.span, message)

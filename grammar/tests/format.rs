@@ -60,6 +60,14 @@ fn errors_are_handed_back() {
 }
 
 #[test]
+fn three_slashes_are_no_division() {
+    for text in ["let x = a ///t\n  b", "let x = a/// t\n  b"] {
+        assert_eq!(format(text).unwrap_err()[0].code, "syntax::expected");
+    }
+    assert_eq!(formatted("let x = a / //t\n  b"), "let x = a /  //t\n    b\n");
+}
+
+#[test]
 fn percent_and_remainder_stay_apart() {
     assert_eq!(formatted("let x = 25%+t%4"), "let x = 25% + t % 4\n");
 }

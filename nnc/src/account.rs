@@ -95,6 +95,23 @@ pub fn account(compiled: &Compiled) -> Account {
     }
 }
 
+/// Refuses a program whose slots and values need more memory than this machine has: asking for it would end the process.
+pub fn fits_memory(plan: &Plan, training: Option<&Training>) -> Result<(), String> {
+    let sizes = declared(plan, training);
+    let slots = plan.slots.iter().map(|slot| bytes(&slot.ty.size(), slot.ty.dtype.size(), &sizes));
+    let slots: i128 = slots.flatten().map(i128::from).sum();
+    let working = plan.entries.iter().filter_map(|entry| working_bytes(entry, &sizes)).max().unwrap_or(0);
+    let (needed, has) = (slots + working as i128, nnc_runtime::report::machine_bytes());
+    match has {
+        Some(has) if needed > i128::from(has) => {
+            let gib = |bytes: i128| bytes as f64 / f64::from(1 << 30);
+            let (needed, has) = (gib(needed), gib(has.into()));
+            Err(format!("this needs {needed:.1} GiB of memory; this machine has {has:.1} GiB"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The first size of an input is the batch, the second of a text's the context; others count as their smallest value.
 pub fn declared(plan: &Plan, training: Option<&Training>) -> Sizes {
     let mut sizes: Sizes = plan.sizes.iter().map(|size| (size.symbol.clone(), size.min.max(1))).collect();

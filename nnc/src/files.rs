@@ -1,7 +1,7 @@
 //! The compiler's world on a real machine: local modules are files beside the program, data are opened by the runtime.
 
 use nnc_compiler::world::{DataField, DataInfo, DataSource, Plain, World};
-use nnc_runtime::data::{self, DataError, DataSpec, Dataset, Value};
+use nnc_runtime::data::{self, DataError, DataSpec, Dataset, Facts, Value};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -24,14 +24,22 @@ impl Files {
         for field in fields {
             let (name, path) =
                 field.split_once('=').ok_or_else(|| format!("`{field}` is not `field=PATH`"))?;
+            if path.is_empty() {
+                return Err(format!("`{field}` names no file"));
+            }
             self.data.insert(name.to_string(), PathBuf::from(path));
         }
         Ok(self)
     }
 
-    /// Opens a data source. What it names is relative to the program.
-    pub fn open(&self, source: &DataSource, held_out: Option<f64>) -> Result<Box<dyn Dataset>, DataError> {
-        data::open(&self.spec(source, held_out), &self.data)
+    /// Opens a data source like those with these facts. What it names is relative to the program.
+    pub fn open(
+        &self,
+        source: &DataSource,
+        held_out: Option<f64>,
+        facts: &Facts,
+    ) -> Result<Box<dyn Dataset>, DataError> {
+        data::open_like(&self.spec(source, held_out), &self.data, facts)
     }
 
     /// The source as the readers take it.
@@ -83,13 +91,16 @@ impl World for Files {
     }
 
     fn data(&self, source: &DataSource) -> Option<DataInfo> {
-        let dataset = self.open(source, None).ok()?;
+        let dataset = self.open(source, None, &Facts::default()).ok()?;
         let vocabulary = dataset.facts().vocabulary.and_then(|v| v.size().ok());
         let field = |f: &data::Field| DataField {
             name: f.name.clone(),
             dtype: f.dtype,
             shape: f.sample_shape.clone(),
-            classes: vocabulary.filter(|_| f.name == "token"),
+            classes: match f.name.as_str() {
+                "token" if vocabulary.is_some() => vocabulary,
+                name => dataset.classes(name),
+            },
         };
         Some(DataInfo { fields: dataset.fields().iter().map(field).collect(), samples: dataset.len() })
     }

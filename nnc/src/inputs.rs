@@ -1,7 +1,7 @@
 //! Inputs of an entry from the command line: files in the formats of the data readers, and numbers.
 
 use nnc_runtime::artifact::{EntryFacts, Interface, TensorFacts};
-use nnc_runtime::data::{Facts, read_tensor};
+use nnc_runtime::data::{Facts, read_features, read_tensor};
 use nnc_runtime::file::error::{list, nearest};
 use nnc_runtime::{DType, HostTensor, RunError};
 use std::path::Path;
@@ -65,8 +65,11 @@ fn tensor(input: &TensorFacts, source: &str, facts: Option<&Facts>) -> Result<Ho
     if path.extension().is_some_and(|extension| extension == "txt") {
         return tokens(input, path, facts);
     }
-    let found = read_tensor(&input.name, path)?;
     let is_table = path.extension().is_some_and(|extension| extension == "csv");
+    let found = match facts.and_then(|facts| facts.scaling.as_ref()) {
+        Some(known) if is_table && input.name == "features" => read_features(&input.name, path, known)?,
+        _ => read_tensor(&input.name, path)?,
+    };
     Ok(fitted(input, found, is_table))
 }
 

@@ -82,6 +82,7 @@ enum Command {
 
 fn main() -> ExitCode {
     nnc_kernels::pipe::end_quietly_on_closed_pipe();
+    end_on_full_output();
     let arguments = Arguments::parse();
     // Deep programs recurse; the stack is sized for the stated nesting limits.
     let worker = std::thread::Builder::new().stack_size(256 << 20).spawn(move || run(arguments.command));
@@ -89,6 +90,21 @@ fn main() -> ExitCode {
         Ok(Ok(code)) => code,
         _ => ExitCode::FAILURE,
     }
+}
+
+/// Standard output that cannot be written (a full disk) is an error like any other, though `println!` panics.
+fn end_on_full_output() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let told = panic.payload().downcast_ref::<String>().map_or("", String::as_str);
+        match told.strip_prefix("failed printing to stdout: ") {
+            Some(why) => {
+                eprintln!("error: standard output cannot be written: {why}");
+                std::process::exit(1);
+            }
+            None => usual(panic),
+        }
+    }));
 }
 
 fn run(command: Command) -> ExitCode {

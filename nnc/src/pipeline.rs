@@ -70,7 +70,11 @@ pub fn check(
     json: bool,
 ) -> Result<(Program, Built), ExitCode> {
     let overrides = overrides(params, None).map(|found| Overrides { module: true, ..found });
-    front(file, overrides, world, json)
+    let (program, built) = front(file, overrides, world, json)?;
+    for fit in built.training.iter().flat_map(|training| &training.fits) {
+        nnc_runtime::data::check(&world.spec(&fit.data, None)).map_err(refuse)?;
+    }
+    Ok((program, built))
 }
 
 fn front(

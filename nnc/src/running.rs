@@ -3,6 +3,7 @@
 mod bench;
 mod blame;
 
+use crate::account;
 use crate::files::Files;
 use crate::pipeline::{self, Compiled, refuse};
 use crate::report;
@@ -11,6 +12,7 @@ use nnc_ir::DType;
 use nnc_ir::session::{Device, HostBytes};
 use nnc_ir::training::{Fit, Plain, Training};
 use nnc_kernels::random::threefry2x32;
+use nnc_runtime::data::Facts;
 use nnc_runtime::trainer::{Fed, Options, Trainer};
 use nnc_runtime::{HostTensor, weights};
 use std::borrow::Cow;
@@ -24,6 +26,20 @@ pub use bench::{Bench, bench};
 
 use blame::Graph;
 
+/// A number of threads from the command line.
+pub fn threads(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least one thread is needed".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("this is no number of threads".into()),
+    }
+}
+
+fn temperature(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    number.ok_or_else(|| "a number from 0 is needed".into())
+}
+
 /// What every running command takes.
 #[derive(clap::Args)]
 pub struct Common {
@@ -36,7 +52,7 @@ pub struct Common {
     #[arg(long = "param", num_args = 1..)]
     params: Vec<String>,
     /// Threads of the processor; all cores without it.
-    #[arg(long)]
+    #[arg(long, value_parser = threads)]
     threads: Option<usize>,
     /// One JSON object per line on standard output.
     #[arg(long)]
@@ -59,11 +75,11 @@ pub struct Train {
     #[command(flatten)]
     place: Where,
     /// Training steps, instead of the program's.
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(0..))]
     steps: Option<i64>,
-    /// Seed of the run.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Seed of the run, 0 without it; a resumed run keeps its own.
+    #[arg(long)]
+    seed: Option<u64>,
     /// Folder for checkpoints, weights, log and loss curve.
     #[arg(long)]
     out: Option<PathBuf>,
@@ -101,7 +117,7 @@ pub struct Generate {
     #[arg(long, default_value_t = 300)]
     length: usize,
     /// 0 takes the likeliest character, 1 samples as the model says.
-    #[arg(long, default_value_t = 0.8)]
+    #[arg(long, default_value_t = 0.8, allow_negative_numbers = true, value_parser = temperature)]
     temperature: f64,
     /// Samples among so many likeliest characters; 0 among all.
     #[arg(long, default_value_t = 0)]
@@ -124,6 +140,9 @@ fn prepare(common: &Common, target: Target, steps: Option<i64>) -> Result<Ready,
     let (program, built) = pipeline::build(&common.file, &common.params, steps, &files, common.json)?;
     let (module, regions) = (built.module.clone(), built.regions.clone());
     let mut compiled = pipeline::compile(&program, built, target)?;
+    if target == Target::Cpu {
+        account::fits_memory(&compiled.plan, compiled.training.as_ref()).map_err(refuse)?;
+    }
     let training = compiled.training.take().ok_or_else(|| refuse("this file has no `train` program"))?;
     let graph = Rc::new(Graph { module, regions, program, plan: compiled.plan.clone() });
     Ok(Ready { files, compiled, training, graph })
@@ -146,10 +165,10 @@ macro_rules! with_trainer {
     }};
 }
 
-/// The data of a fit.
-fn open(files: &Files, fit: &Fit) -> Result<Fed, ExitCode> {
+/// The data of a fit, read as those with `facts` were.
+fn open(files: &Files, fit: &Fit, facts: &Facts) -> Result<Fed, ExitCode> {
     let feeding = files.spec(&fit.data, fit.held_out).feeding().map_err(refuse)?;
-    let dataset = files.open(&fit.data, fit.held_out).map_err(refuse)?;
+    let dataset = files.open(&fit.data, fit.held_out, facts).map_err(refuse)?;
     Ok((Arc::from(dataset), feeding))
 }
 
@@ -160,7 +179,7 @@ fn open_all(files: &Files, training: &Training) -> Result<Vec<Fed>, ExitCode> {
         let same = |other: &&Fit| other.data == fit.data && other.held_out == fit.held_out;
         match training.fits[..place].iter().position(|other| same(&other)) {
             Some(known) => opened.push(opened[known].clone()),
-            None => opened.push(open(files, fit)?),
+            None => opened.push(open(files, fit, &Facts::default())?),
         }
     }
     Ok(opened)
@@ -200,8 +219,9 @@ pub fn eval(arguments: &Eval) -> ExitCode {
 
 fn eval_on<D: Device>(arguments: &Eval, ready: &Ready, mut trainer: Trainer<D>) -> Result<(), ExitCode> {
     let Ready { files, training, .. } = ready;
-    let (dataset, feeding) = open(files, first(training)?)?;
     let file = weights::open(&arguments.weights).map_err(refuse)?;
+    let facts = weights::facts(&file).map_err(refuse)?.unwrap_or_default();
+    let (dataset, feeding) = open(files, first(training)?, &facts)?;
     trainer.load_weights(&file).map_err(refuse)?;
     let found = trainer.evaluate(&training.fits[0], &dataset, feeding.batch).map_err(refuse)?;
     let named = found.iter().map(|(name, value)| (format!("val_{name}"), *value));
@@ -234,6 +254,7 @@ fn generate_on<D: Device>(
     if tokens.is_empty() {
         return Err(refuse("the prompt is empty"));
     }
+    let prompt = tokens.len();
     let mut out = std::io::stdout().lock();
     let session = trainer.has_session();
     let mut fed = 0;
@@ -255,12 +276,22 @@ fn generate_on<D: Device>(
         logits.truncate(vocabulary.size().map_err(refuse)?);
         let token = sample(&logits, arguments, place as u32);
         tokens.push(token);
+        if arguments.common.json {
+            continue;
+        }
         let text = vocabulary.decode(&[token]).map_err(refuse)?;
         if write!(out, "{text}").and_then(|()| out.flush()).is_err() {
             break;
         }
     }
-    let _ = writeln!(out);
+    let written = &tokens[prompt..];
+    let _ = match arguments.common.json {
+        true => {
+            let text = vocabulary.decode(written).map_err(refuse)?;
+            writeln!(out, "{}", serde_json::json!({"prompt": arguments.prompt, "text": text}))
+        }
+        false => writeln!(out),
+    };
     Ok(())
 }
 

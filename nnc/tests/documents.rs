@@ -23,8 +23,9 @@ fn programs_of(folder: &Path, found: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn programs_of_the_guide_are_accepted() {
-    let text = std::fs::read_to_string(root().join("docs/guide.md")).expect("the guide is there");
+fn programs_of_documents_are_accepted() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).expect("the document is there");
+    let text = read("docs/guide.md") + &read("README.md");
     let blocks: Vec<&str> =
         text.split("```nn\n").skip(1).filter_map(|part| part.split("```").next()).collect();
     assert!(blocks.len() >= 6);

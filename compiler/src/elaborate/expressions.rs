@@ -94,6 +94,10 @@ impl<'a> Elaborator<'a> {
         if self.told_enough() || self.program.sources[scope.source].missing.contains(name) {
             return Val::Unknown;
         }
+        // A search for what was meant is not repeated in every turn of a loop.
+        if self.told("name::unknown", Some(span)) {
+            return Val::Unknown;
+        }
         let local = scope.all_names();
         let local = local.iter().map(|name| &**name);
         let diagnostic = crate::resolve::unknown_name(self.program, scope.source, name, span, local);

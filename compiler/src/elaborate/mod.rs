@@ -218,14 +218,15 @@ impl<'a> Elaborator<'a> {
         Val::Unknown
     }
 
+    /// Whether there is such a finding at this place already.
+    pub(crate) fn told(&self, code: &str, place: Option<Span>) -> bool {
+        self.diagnostics.iter().any(|d| d.code == code && d.labels.first().map(|l| l.span) == place)
+    }
+
     /// Reports once: the same finding at the same place is not repeated.
     pub(crate) fn report(&mut self, diagnostic: Diagnostic) {
         let place = diagnostic.labels.first().map(|label| label.span);
-        let known = self
-            .diagnostics
-            .iter()
-            .any(|d| d.code == diagnostic.code && d.labels.first().map(|l| l.span) == place);
-        if !known && !self.told_enough() {
+        if !self.told(diagnostic.code, place) && !self.told_enough() {
             self.diagnostics.push(diagnostic);
         }
     }
@@ -241,6 +242,8 @@ impl<'a> Elaborator<'a> {
         if self.b.function.values.len() > MAX_NODES {
             if !self.overflow {
                 self.overflow = true;
+                // Nothing is built any more, so nothing more is computed.
+                (self.work, self.exhausted) = (usize::MAX, true);
                 self.report(
                     Diagnostic::error(
                         "limit::nodes",

@@ -158,6 +158,13 @@ impl<'a> Elaborator<'a> {
                 return false;
             }
             if let Some(bound) = self.index_bound(dtype, scope) {
+                let sizes = tensor.bound.as_ref().and_then(Dim::as_constant).zip(bound.as_constant());
+                if let Some((has, takes)) = sizes.filter(|(has, takes)| has > takes) {
+                    let message = format!("{what} reaches {}, beyond an axis of {takes}", has - 1);
+                    let error = Diagnostic::error("index::bounds", span, message);
+                    self.report(error.label(dtype.name.span, "the bound is here"));
+                    return false;
+                }
                 tensor.bound = Some(bound);
             }
             return true;

@@ -133,6 +133,18 @@ fn instances_that_write_one_place_are_refused() {
 }
 
 #[test]
+fn what_never_runs_writes_nothing() {
+    let kernel = kernel(
+        r#"kernel "k" sizes(N) grid(i: N) {
+            cost 1.0 scalars()
+            b0 = buffer "y" f32[0] write
+            for j: 0 { store b0[j] = constant(1.0, f32) }
+        }"#,
+    );
+    assert_eq!(verify(&kernel, &ranges()).map(|report| report.unproved.len()), Ok(0));
+}
+
+#[test]
 fn writes_by_position_are_noted() {
     let kernel = kernel(
         r#"kernel "k" sizes(N) grid(i: N) {

@@ -158,6 +158,7 @@ type Values = (Vec<(String, HostTensor)>, BTreeMap<String, String>);
 /// The weights and states of `plan`: drawn, then replaced by those of a file.
 fn values(arguments: &Build, whole: &Module, plan: &Plan) -> Result<Values, ExitCode> {
     let init = pipeline::lower(whole.only(&["init"]), &[], None)?;
+    account::fits_memory(&init, None).map_err(refuse)?;
     let code = pipeline::native(&init, CpuLevel::detect())?;
     let mut model = Model::new(init, &code, None).map_err(refuse)?;
     model.initialize(arguments.seed).map_err(refuse)?;

@@ -1,5 +1,6 @@
 //! `nnc run`: calls an entry of a program or an artifact with inputs from files.
 
+use crate::account;
 use crate::files::Files;
 use crate::inputs;
 use crate::pipeline::{self, in_file, refuse};
@@ -42,7 +43,7 @@ pub struct Run {
     #[arg(long)]
     no_native: bool,
     /// Threads; all cores without it.
-    #[arg(long)]
+    #[arg(long, value_parser = crate::running::threads)]
     threads: Option<usize>,
     /// One JSON object on standard output.
     #[arg(long)]
@@ -138,6 +139,7 @@ fn compile(arguments: &Run) -> Result<Model, ExitCode> {
         &built.guards,
         built.training.as_ref(),
     )?;
+    account::fits_memory(&plan, built.training.as_ref()).map_err(refuse)?;
     let code = pipeline::native(&plan, CpuLevel::detect())?;
     let mut model = Model::new(plan, &code, arguments.threads).map_err(refuse)?;
     model.initialize(arguments.seed).map_err(refuse)?;

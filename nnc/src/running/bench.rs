@@ -12,6 +12,7 @@ use nnc_ir::training::Fit;
 use nnc_kernels::cpu;
 use nnc_kernels::peak::Peak;
 use nnc_runtime::cpu::{Cpu, Launch};
+use nnc_runtime::data::Facts;
 use nnc_runtime::file;
 use nnc_runtime::trainer::{Options, Trainer};
 use serde::Serialize;
@@ -81,7 +82,7 @@ pub fn bench(arguments: &Bench) -> ExitCode {
 fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Result<(), ExitCode> {
     let Ready { files, training, compiled, .. } = ready;
     let fit = first(training)?;
-    let (dataset, feeding) = open(files, fit)?;
+    let (dataset, feeding) = open(files, fit, &Facts::default())?;
     trainer.initialize().map_err(refuse)?;
     trainer.steps(fit, &dataset, &feeding, WARM).map_err(refuse)?;
     let start = Instant::now();
@@ -107,7 +108,7 @@ fn bench_on(arguments: &Bench, ready: &Ready, mut trainer: Trainer<Cpu>) -> Resu
         kernels: rows(&launches, arguments.steps as f64, &work, &peak),
     };
     if arguments.common.json {
-        println!("{}", serde_json::to_string(&report).map_err(|error| refuse(&error.to_string()))?);
+        println!("{}", serde_json::to_string(&report).map_err(|error| refuse(error.to_string()))?);
     } else {
         report.print();
     }

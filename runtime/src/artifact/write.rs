@@ -120,12 +120,54 @@ fn archive<'p, 'a: 'p>(
     writer: impl Write + Seek,
     parts: impl Iterator<Item = &'p Part<'a>>,
 ) -> io::Result<()> {
-    let mut zip = ZipWriter::new(writer);
+    let mut zip = ZipWriter::new(Once { writer, at: 0, failed: false });
     for part in parts {
         zip.start_file(&part.name, options(part)).map_err(io::Error::other)?;
         part.pieces.iter().try_for_each(|piece| zip.write_all(piece))?;
     }
     zip.finish().map_err(io::Error::other)?.flush()
+}
+
+/// A writer that fails once; what comes after goes nowhere, as if it were written. An archive that is dropped tries to
+/// finish, and would complain.
+struct Once<W> {
+    writer: W,
+    at: u64,
+    failed: bool,
+}
+
+impl<W> Once<W> {
+    fn attempt<T>(&mut self, after: T, act: impl FnOnce(&mut W) -> io::Result<T>) -> io::Result<T> {
+        if self.failed {
+            return Ok(after);
+        }
+        let done = act(&mut self.writer);
+        self.failed = done.is_err();
+        done
+    }
+}
+
+impl<W: Write> Write for Once<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.attempt(bytes.len(), |writer| writer.write(bytes))?;
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.attempt((), Write::flush)
+    }
+}
+
+impl<W: Seek> Seek for Once<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        let after = match to {
+            io::SeekFrom::Start(at) => at,
+            io::SeekFrom::Current(by) | io::SeekFrom::End(by) => self.at.saturating_add_signed(by),
+        };
+        self.at = self.attempt(after, |writer| writer.seek(to))?;
+        Ok(self.at)
+    }
 }
 
 /// Texts are compressed; what is mapped or loaded is stored as it is.

@@ -95,6 +95,13 @@ impl Column {
         Field { name: self.name.clone(), dtype, sample_shape, batched }
     }
 
+    /// One more than the largest integer; nothing of reals.
+    pub fn classes(&self) -> Option<usize> {
+        let values = self.bytes.chunks_exact(4).map(|b| i32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let largest = values.max().filter(|_| self.stored == DType::I32)?;
+        usize::try_from(i64::from(largest) + 1).ok()
+    }
+
     /// This column and then `other`, or nothing if their samples differ in type or sizes.
     pub fn concat(self, other: &Column) -> Option<Column> {
         let same_kind = (self.stored, self.delivery) == (other.stored, other.delivery);

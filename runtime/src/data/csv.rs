@@ -47,6 +47,19 @@ pub fn read_matrix(name: &str, path: &Path) -> Result<Column, DataError> {
     Ok(sheet.into_columns()?.remove(0).named(name))
 }
 
+/// The features that a model was trained on, scaled as they were then: `[lines, features]`.
+pub fn read_features(name: &str, path: &Path, known: &Scaling) -> Result<Column, DataError> {
+    let file = MappedFile::open(path)?;
+    let unnamed = |name: &String| name.strip_prefix('c').is_some_and(|rest| rest.parse::<usize>().is_ok());
+    let format = Format { delimiter: b',', header: !known.features.iter().all(unnamed) };
+    let names: Vec<&str> = known.features.iter().map(String::as_str).collect();
+    let mut sheet = Sheet::read(&file, &format, Some(&names), None, false)?;
+    let known = sheet.checked(known)?;
+    sheet.scale(&known);
+    sheet.together = true;
+    Ok(sheet.into_columns()?.remove(0).named(name))
+}
+
 /// How the text is laid out.
 struct Format {
     delimiter: u8,
@@ -171,11 +184,15 @@ impl Sheet {
             Some(known) => self.checked(known)?,
             None => self.scaling(spec)?,
         };
+        self.scale(&scaling);
+        Ok(scaling)
+    }
+
+    fn scale(&mut self, scaling: &Scaling) {
         let numbers = scaling.mean.iter().zip(&scaling.deviation);
         for (feature, (mean, deviation)) in self.features.iter_mut().zip(numbers) {
             feature.values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
         }
-        Ok(scaling)
     }
 
     fn checked(&self, known: &Scaling) -> Result<Scaling, DataError> {

@@ -29,6 +29,7 @@ pub use vocabulary::Vocabulary;
 
 use crate::file::error::{list, suggestion};
 use crate::tensor::HostTensor;
+use column::Column;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,11 @@ pub trait Dataset: Send + Sync {
 
     /// What must be stored with a model so that later data are read in the same way.
     fn facts(&self) -> Facts;
+
+    /// One more than the largest value of a field of labels, where that is known without a pass over large samples.
+    fn classes(&self, _field: &str) -> Option<usize> {
+        None
+    }
 
     /// Writes the samples at `indices`, all below [`Dataset::len`], into `out`, which is made for
     /// [`Dataset::fields`] and takes their number.
@@ -95,7 +101,7 @@ enum Reader {
 }
 
 /// Every kind.
-const KINDS: [Kind; 5] = [
+static KINDS: [Kind; 5] = [
     Kind { name: "text", options: &["context", "tokens"], reader: Reader::Text },
     Kind { name: "idx", options: &["fields"], reader: Reader::Columns(idx::read) },
     Kind { name: "npz", options: &["fields", "whole"], reader: Reader::Columns(npz::read) },
@@ -124,14 +130,7 @@ pub fn open_like(
     overrides: &BTreeMap<String, PathBuf>,
     facts: &Facts,
 ) -> Result<Box<dyn Dataset>, DataError> {
-    let Some(kind) = KINDS.iter().find(|kind| kind.name == spec.kind) else {
-        let message = format!("there is no data reader `{}`", spec.kind);
-        let help = suggestion(&spec.kind, KINDS.map(|kind| kind.name));
-        return Err(DataError::in_options("data::kind", message).help(help));
-    };
-    spec.allow(kind.options)?;
-    spec.feeding()?;
-    match kind.reader {
+    match checked(spec)?.reader {
         Reader::Text => Ok(Box::new(text::open(spec, overrides, facts)?)),
         Reader::Columns(read) => {
             let found = columns(spec, overrides, facts, read)?;
@@ -140,14 +139,38 @@ pub fn open_like(
     }
 }
 
+/// Whether there is such a reader with such options; the data themselves are not looked at.
+pub fn check(spec: &DataSpec) -> Result<(), DataError> {
+    checked(spec).map(|_| ())
+}
+
+fn checked(spec: &DataSpec) -> Result<&'static Kind, DataError> {
+    let Some(kind) = KINDS.iter().find(|kind| kind.name == spec.kind) else {
+        let message = format!("there is no data reader `{}`", spec.kind);
+        let help = suggestion(&spec.kind, KINDS.iter().map(|kind| kind.name));
+        return Err(DataError::in_options("data::kind", message).help(help));
+    };
+    spec.allow(kind.options)?;
+    spec.feeding()?;
+    Ok(kind)
+}
+
 /// All of a file as one tensor: an idx (also .gz), npy, npz, safetensors or csv file. Of a file of several arrays it is
 /// the one called `name`; a table is a matrix of all its columns. Integers become `I32`, doubles `F32`, images reals.
 pub fn read_tensor(name: &str, path: &Path) -> Result<HostTensor, DataError> {
-    let column = given::read_whole(name, path)?;
+    Ok(whole(&given::read_whole(name, path)?))
+}
+
+fn whole(column: &Column) -> HostTensor {
     let field = column.field(false);
     let mut tensor = HostTensor::zeros(field.dtype, field.sample_shape);
     column.whole(&mut tensor);
-    Ok(tensor)
+    tensor
+}
+
+/// A table as the features of a model that was trained on scaled ones: those columns, scaled in the same way.
+pub fn read_features(name: &str, path: &Path, known: &Scaling) -> Result<HostTensor, DataError> {
+    Ok(whole(&csv::read_features(name, path, known)?))
 }
 
 /// The columns of the source, with those given by name in place of its own. A source that does not exist is no error

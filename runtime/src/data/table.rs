@@ -106,6 +106,11 @@ impl Dataset for Table {
         self.facts.clone()
     }
 
+    fn classes(&self, field: &str) -> Option<usize> {
+        let labels = self.columns.iter().find(|column| column.name == field && column.shape().len() == 1);
+        labels.filter(|_| !self.whole).and_then(Column::classes)
+    }
+
     fn batch(&self, indices: &[u64], out: &mut BatchBuffers) -> Result<(), DataError> {
         if let Some(index) = indices.iter().find(|index| **index >= self.len) {
             let names = list(self.fields.iter().map(|field| field.name.as_str()));

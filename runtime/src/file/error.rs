@@ -100,13 +100,15 @@ impl std::error::Error for FileError {}
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |candidate: &&str| strsim::damerau_levenshtein(name, candidate);
     let closest = candidates.into_iter().min_by_key(distance)?;
-    (distance(&closest) <= 1 + name.chars().count() / 3).then_some(closest)
+    let long = name.chars().count().max(closest.chars().count());
+    (distance(&closest) <= (1 + name.chars().count() / 3).min(long.saturating_sub(1))).then_some(closest)
 }
 
 /// `did you mean ..`, or the list of all candidates.
 pub fn suggestion<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(name, candidates.clone()) {
         Some(candidate) => format!("did you mean `{candidate}`?"),
+        None if candidates.clone().into_iter().next().is_none() => "there are none".to_string(),
         None => format!("there are {}", list(candidates)),
     }
 }
@@ -132,5 +134,7 @@ mod tests {
     fn suggestions_are_close_or_complete() {
         assert_eq!(suggestion("contxt", ["context", "batch"]), "did you mean `context`?");
         assert_eq!(suggestion("zzz", ["context", "batch"]), "there are `context`, `batch`");
+        assert_eq!(suggestion("y", ["a", "b"]), "there are `a`, `b`");
+        assert_eq!(suggestion("y", []), "there are none");
     }
 }

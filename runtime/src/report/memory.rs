@@ -1,13 +1,23 @@
-//! The most memory that this process has had resident.
+//! The most memory that this process has had resident, and what the machine has.
 
 /// Peak resident bytes; nothing where the system does not tell.
 pub fn peak_bytes() -> Option<u64> {
     peak_of(&std::fs::read_to_string("/proc/self/status").ok()?)
 }
 
+/// Bytes of memory and swap space of this machine; nothing where the system does not tell.
+pub fn machine_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    Some(line_of(&text, "MemTotal:")? + line_of(&text, "SwapTotal:").unwrap_or(0))
+}
+
 /// The `VmHWM` line of a Linux status file, which is in KiB.
 fn peak_of(status: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line_of(status, "VmHWM:")
+}
+
+fn line_of(text: &str, name: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
     value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 

@@ -8,7 +8,7 @@ mod progress;
 
 pub use curve::Curve;
 pub use log::{Log, Record};
-pub use memory::peak_bytes;
+pub use memory::{machine_bytes, peak_bytes};
 pub use progress::{Progress, Show};
 
 pub use crate::file::FileError as ReportError;

@@ -1,10 +1,11 @@
 //! The step loop: micro-batches, evaluation, early stop, log, checkpoints, resume.
 
 use super::broken::broken;
+use super::clock::Clock;
 use super::{Trainer, number};
 use crate::call::{self, RunError};
 use crate::checkpoint::{Meta, Store, TensorView, latest, write_tensors};
-use crate::data::{Dataset, Feeding, Loader, Position};
+use crate::data::{Dataset, Facts, Feeding, Loader, Position};
 use crate::report::{Curve, Log, Progress, Record, Show, peak_bytes};
 use crate::weights;
 use nnc_ir::session::{Device, HostBytes};
@@ -14,7 +15,6 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +61,8 @@ struct Run {
     position: Position,
     store: Option<Store>,
     log: Option<Log>,
+    /// What a resumed run remembers of its data.
+    facts: Option<Facts>,
     train: Vec<(u64, f64)>,
     validation: Vec<(u64, f64)>,
 }
@@ -86,6 +88,7 @@ impl<D: Device> Trainer<D> {
     /// Runs a training program to its end; `data` has one entry per fit.
     pub fn train(&mut self, training: &Training, data: &[Fed]) -> Result<Summary, RunError> {
         let mut run = self.start()?;
+        agrees(run.facts.as_ref(), data.get(run.stand.fit))?;
         let mut summary = Summary::default();
         for (place, (fit, fed)) in training.fits.iter().zip(data).enumerate().skip(run.stand.fit) {
             if place > run.stand.fit {
@@ -135,10 +138,11 @@ impl<D: Device> Trainer<D> {
             eprintln!("warning: {warning}");
         }
         let meta = found.checkpoint.meta().clone();
-        self.options.seed = meta.seed;
+        self.agree(directory, meta.seed)?;
         self.load(found.checkpoint.tensors())?;
         run.step = meta.step;
         run.position = meta.data;
+        run.facts = Some(meta.facts);
         let stand = meta.extra.get(STAND).cloned().unwrap_or_default();
         run.stand = serde_json::from_value(stand).map_err(|error| {
             let message = format!("the checkpoint does not say which fit it is of: {error}");
@@ -147,6 +151,18 @@ impl<D: Device> Trainer<D> {
         if self.options.out.is_none() {
             self.options.out = Some(directory.to_path_buf());
         }
+        Ok(())
+    }
+
+    /// A run has one seed: another is refused, none takes that of the run.
+    fn agree(&mut self, directory: &Path, seed: u64) -> Result<(), RunError> {
+        if self.options.seed.is_some_and(|asked| asked != seed) {
+            let message = format!("the run in `{}` has the seed {seed}", directory.display());
+            return Err(
+                RunError::new("train::resume", message).help("leave `--seed` out, or start a new run")
+            );
+        }
+        self.options.seed = Some(seed);
         Ok(())
     }
 
@@ -166,7 +182,7 @@ impl<D: Device> Trainer<D> {
         let end = fit.steps.max(0) as u64;
         let mut summary = Summary { steps: run.step, ..Summary::default() };
         let feeding = Feeding { shuffle: feeding.shuffle && fit.shuffle, ..feeding.clone() };
-        let mut loader = Loader::train(dataset.clone(), &feeding, self.options.seed, run.position);
+        let mut loader = Loader::train(dataset.clone(), &feeding, self.seed(), run.position);
         let show = if self.options.json { Show::Never } else { Show::AtTerminal };
         let mut progress = Progress::start(end, run.stand.step, show);
         let mut clock = Clock::start();
@@ -262,7 +278,7 @@ impl<D: Device> Trainer<D> {
         let mut inputs: Vec<(&str, HostBytes)> =
             batch.into_iter().filter(|(name, _)| call::takes(plan, name)).collect();
         let numbers = [
-            ("seed", call::scalar(self.options.seed as u32)),
+            ("seed", call::scalar(self.seed() as u32)),
             ("step", call::scalar(step as i32)),
             ("draw", call::scalar(draw as i32)),
         ];
@@ -301,7 +317,7 @@ impl<D: Device> Trainer<D> {
         let stand = stand.map_err(|error| RunError::new("train::facts", error.to_string()))?;
         let meta = Meta {
             step: run.step,
-            seed: self.options.seed,
+            seed: self.seed(),
             data: run.position,
             facts: dataset.facts(),
             extra: BTreeMap::from([(STAND.to_string(), stand)]),
@@ -335,27 +351,13 @@ impl<D: Device> Trainer<D> {
     }
 }
 
-/// Work per second, evaluations not counted.
-struct Clock {
-    since: Instant,
-    seconds: f64,
-    units: u64,
-}
-
-impl Clock {
-    fn start() -> Clock {
-        Clock { since: Instant::now(), seconds: 0.0, units: 0 }
-    }
-
-    fn pause(&mut self) {
-        self.seconds += self.since.elapsed().as_secs_f64();
-    }
-
-    fn resume(&mut self) {
-        self.since = Instant::now();
-    }
-
-    fn rate(&self) -> f64 {
-        self.units as f64 / (self.seconds + self.since.elapsed().as_secs_f64()).max(1e-9)
+/// A resumed run goes on with its data: tokens and scaled columns must mean what they meant.
+fn agrees(facts: Option<&Facts>, fed: Option<&Fed>) -> Result<(), RunError> {
+    match facts.zip(fed) {
+        Some((facts, (dataset, _))) if *facts != dataset.facts() => {
+            let message = "the run was made with other data: their characters, classes or scales differ";
+            Err(RunError::new("train::resume", message).help("give the data of the run, or start a new one"))
+        }
+        _ => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 //! A run is a function of program, data and seed: where it was interrupted and how many threads it has change nothing.
 
 mod broken;
+mod clock;
 mod fit;
 
 pub use broken::Blame;
@@ -24,8 +25,8 @@ use std::sync::Arc;
 /// How a run is made.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Seed of initial values, random draws and the order of samples.
-    pub seed: u64,
+    /// Seed of initial values, random draws and the order of samples; without one that of the resumed run, or 0.
+    pub seed: Option<u64>,
     /// Where checkpoints, weights, log and loss curve go; nothing is written without it.
     pub out: Option<PathBuf>,
     /// Goes on with the latest checkpoint of this directory.
@@ -53,6 +54,10 @@ impl<D: Device> Trainer<D> {
         Trainer { blame: Some(blame), ..self }
     }
 
+    pub(crate) fn seed(&self) -> u64 {
+        self.options.seed.unwrap_or(0)
+    }
+
     /// The session, for calls of one's own.
     pub fn session(&mut self) -> &mut Session<D> {
         &mut self.session
@@ -71,7 +76,8 @@ impl<D: Device> Trainer<D> {
 
     /// Draws the initial values of all slots.
     pub fn initialize(&mut self) -> Result<(), RunError> {
-        call::initialize(&mut self.session, &self.plan, self.options.seed as u32)
+        let seed = self.seed() as u32;
+        call::initialize(&mut self.session, &self.plan, seed)
     }
 
     /// Runs training steps without evaluation, log or files.
@@ -82,7 +88,7 @@ impl<D: Device> Trainer<D> {
         feeding: &Feeding,
         count: u64,
     ) -> Result<(), RunError> {
-        let mut loader = Loader::train(dataset.clone(), feeding, self.options.seed, Position::default());
+        let mut loader = Loader::train(dataset.clone(), feeding, self.seed(), Position::default());
         (0..count).try_for_each(|step| self.micro_batches(fit, &mut loader, step, step).map(drop))
     }
 

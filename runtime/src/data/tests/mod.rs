@@ -66,7 +66,7 @@ fn an_unknown_kind_names_the_nearest() {
 
 #[test]
 fn every_kind_refuses_an_unknown_option_and_a_missing_source() {
-    for kind in KINDS {
+    for kind in &KINDS {
         let spec = DataSpec::new(kind.name, "no/such/place");
         assert!(refused(plain(&spec.clone().with("colour", Value::Int(1)))).contains("no option `colour`"));
         let missing = refused(plain(&spec));
