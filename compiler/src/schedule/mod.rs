@@ -2,7 +2,8 @@
 //!
 //! Values are pulled: an element of a result is expanded, operation by operation, down to what lies in memory. What may
 //! not be computed twice gets memory of its own. So fusion is one decision, "in memory or not", and a kernel is right
-//! whatever is decided. `units` decides, `settle` orders, `rows`, `product` and `special` write.
+//! whatever is decided. `units` decides, `chain` merges what is read row by row, `settle` orders, `rows`, `product` and
+//! `special` write, `strips` cuts loops with costly functions.
 
 mod block;
 mod chain;
