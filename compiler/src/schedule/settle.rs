@@ -8,7 +8,7 @@ use super::block::Scheduler;
 use super::depths::Depths;
 use super::expand::internal;
 use super::home::Home;
-use super::units::{Dest, Group, Kind, Read, Root, Unit, Units};
+use super::units::{Dest, Group, Kind, Read, Root, Unit, Units, depends};
 use nnc_base::Diagnostic;
 use nnc_ir::graph::Node;
 use nnc_ir::ops::Op;
@@ -260,20 +260,6 @@ fn writers(units: &Units, value: Value, place: usize) -> Vec<usize> {
     found.sort_unstable();
     found.dedup();
     found
-}
-
-/// Whether `unit` needs `other`, directly or not.
-fn depends(units: &[Unit], unit: usize, other: usize) -> bool {
-    let (mut open, mut seen) = (vec![unit], HashSet::new());
-    while let Some(next) = open.pop() {
-        if next == other {
-            return true;
-        }
-        if seen.insert(next) {
-            open.extend(&units[next].deps);
-        }
-    }
-    false
 }
 
 /// A topological order that keeps the block's order where it is free.

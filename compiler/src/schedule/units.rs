@@ -492,23 +492,9 @@ impl<'s, 'f> Planner<'s, 'f> {
         self.as_group(unit).is_some_and(|group| group.counters.len() == symbols.len())
     }
 
-    /// Whether `unit` needs `other`, directly or not.
-    fn depends(&self, unit: usize, other: usize) -> bool {
-        let (mut open, mut seen) = (vec![unit], HashSet::new());
-        while let Some(next) = open.pop() {
-            if next == other {
-                return true;
-            }
-            if seen.insert(next) {
-                open.extend(&self.done.units[next].deps);
-            }
-        }
-        false
-    }
-
     /// Whether `unit` may make a value for all these readers.
     fn serves(&self, unit: usize, demands: &[Demand]) -> bool {
-        demands.iter().all(|demand| demand.unit == unit || !self.depends(unit, demand.unit))
+        demands.iter().all(|demand| demand.unit == unit || !depends(&self.done.units, unit, demand.unit))
     }
 
     /// Whether `unit` may make a value for all these readers at one index: it reads the value nowhere else itself.
@@ -559,6 +545,20 @@ impl<'s, 'f> Planner<'s, 'f> {
 }
 
 pub(super) mod joining;
+
+/// All units that `unit` needs, directly or not.
+pub(super) fn needs(units: &[Unit], unit: usize) -> HashSet<usize> {
+    let (mut open, mut seen) = (vec![unit], HashSet::new());
+    while let Some(next) = open.pop() {
+        open.extend(units[next].deps.iter().copied().filter(|dep| seen.insert(*dep)));
+    }
+    seen
+}
+
+/// Whether `unit` is `other` or needs it.
+pub(super) fn depends(units: &[Unit], unit: usize, other: usize) -> bool {
+    unit == other || needs(units, unit).contains(&other)
+}
 
 /// The elements an expansion reads, and whether under a guard of its own.
 pub(super) fn points_of(expansion: &Expansion, ranges: &Ranges) -> Vec<(Point, bool)> {

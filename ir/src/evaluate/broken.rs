@@ -25,31 +25,24 @@ pub struct Broken {
     pub turns: Vec<(Symbol, i64)>,
 }
 
-/// Evaluates `function`, every result rounded to its element type so that it overflows where a device does, up to the
-/// first operation that turns finite numbers into others. Constants do not count: masks may be infinite.
+/// Where `target`, a result of `function` that is not finite, comes from: evaluates the function, every result rounded to
+/// its element type so that it overflows where a device does, and follows what is not finite back to the operation that
+/// made it of finite numbers. Constants do not count: masks may be infinite.
 pub fn first_broken(
     function: &Function,
     params: &[Array],
     symbols: &BTreeMap<Symbol, i64>,
+    target: Value,
 ) -> Result<Option<Broken>, String> {
-    let mut found: Option<Broken> = None;
+    let mut trail = Trail { function, symbols, events: Vec::new(), of: BTreeMap::new(), end: None };
     let mut watch =
         |node: &Node, now: &BTreeMap<Symbol, i64>, operands: &[Rc<Array>], results: &mut [Rc<Array>]| {
+            let cause = trail.cause(node, operands);
             for (value, array) in node.results.iter().zip(results) {
-                let dtype = function.ty(*value).dtype;
-                if !dtype.is_float() || matches!(node.op, Op::Constant(_) | Op::Table(_)) {
-                    continue;
-                }
-                let array = Rc::make_mut(array);
-                array.data.iter_mut().for_each(|x| *x = rounded(*x, dtype));
-                let bad = array.data.iter().copied().find(|x| !x.is_finite());
-                let whole = |array: &Rc<Array>| array.data.iter().all(|x| x.is_finite());
-                if let Some(number) = bad.filter(|_| operands.iter().all(whole)) {
-                    let turns = now.iter().filter(|(symbol, _)| !symbols.contains_key(symbol));
-                    let turns = turns.map(|(symbol, turn)| (symbol.clone(), *turn)).collect();
-                    found =
-                        Some(Broken { value: *value, op: node.op.name(), span: node.span, number, turns });
-                    return Err("found".to_string());
+                trail.see(node, *value, array, cause, now);
+                if *value == target {
+                    trail.end = Some(trail.of.get(value).copied());
+                    return Err("seen".to_string());
                 }
             }
             Ok(())
@@ -58,10 +51,62 @@ pub fn first_broken(
     run.watch = Some(&mut watch);
     let end = run.results().map(|_| ());
     drop(run);
-    match (found, end) {
-        (Some(broken), _) => Ok(Some(broken)),
-        (None, end) => end.map(|()| None),
+    let event = match trail.end {
+        Some(event) => event,
+        // What a loop hands out is seen when the loop is over.
+        None => end.map(|()| trail.events.len().checked_sub(1))?,
+    };
+    Ok(event.and_then(|event| trail.events.into_iter().nth(event)))
+}
+
+/// What is not finite, and since when.
+struct Trail<'f> {
+    function: &'f Function,
+    symbols: &'f BTreeMap<Symbol, i64>,
+    /// In order.
+    events: Vec<Broken>,
+    /// The event that a value which is not finite goes back to.
+    of: BTreeMap<Value, usize>,
+    /// Of the target, once it is known.
+    end: Option<Option<usize>>,
+}
+
+impl Trail<'_> {
+    /// The event behind operands that are not finite; behind what a loop hands on it is the last one.
+    fn cause(&self, node: &Node, operands: &[Rc<Array>]) -> Option<usize> {
+        let mut broken = node.operands.iter().zip(operands).filter(|(_, array)| !is_finite(array)).peekable();
+        broken.peek()?;
+        broken.find_map(|(value, _)| self.of.get(value).copied()).or(self.events.len().checked_sub(1))
     }
+
+    fn see(
+        &mut self,
+        node: &Node,
+        value: Value,
+        array: &mut Rc<Array>,
+        cause: Option<usize>,
+        now: &BTreeMap<Symbol, i64>,
+    ) {
+        self.of.remove(&value);
+        let dtype = self.function.ty(value).dtype;
+        if !dtype.is_float() || matches!(node.op, Op::Constant(_) | Op::Table(_)) {
+            return;
+        }
+        let array = Rc::make_mut(array);
+        array.data.iter_mut().for_each(|x| *x = rounded(*x, dtype));
+        let Some(number) = array.data.iter().copied().find(|x| !x.is_finite()) else { return };
+        let event = cause.unwrap_or_else(|| {
+            let turns = now.iter().filter(|(symbol, _)| !self.symbols.contains_key(symbol));
+            let turns = turns.map(|(symbol, turn)| (symbol.clone(), *turn)).collect();
+            self.events.push(Broken { value, op: node.op.name(), span: node.span, number, turns });
+            self.events.len() - 1
+        });
+        self.of.insert(value, event);
+    }
+}
+
+fn is_finite(array: &Array) -> bool {
+    array.data.iter().all(|x| x.is_finite())
 }
 
 fn rounded(x: f64, dtype: DType) -> f64 {
@@ -76,7 +121,8 @@ fn rounded(x: f64, dtype: DType) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Exp, Log};
+    use crate::kernel::Compare as Relation;
+    use crate::ops::{Compare, Exp, Log, Select};
     use crate::{Builder, Dim, Type};
 
     fn broken(input: [f64; 2], make: impl Fn(&mut Builder, Value) -> Value) -> Option<Broken> {
@@ -84,7 +130,7 @@ mod tests {
         let x = b.param(Type::new(DType::F32, vec![Dim::constant(2)]));
         let y = make(&mut b, x);
         let function = b.finish(vec![y]);
-        first_broken(&function, &[Array::new(vec![2], input.to_vec())], &BTreeMap::new()).expect("it runs")
+        first_broken(&function, &[Array::new(vec![2], input.to_vec())], &BTreeMap::new(), y).expect("it runs")
     }
 
     #[test]
@@ -100,9 +146,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_chosen_is_not_to_blame() {
+        let chosen = |b: &mut Builder, x| {
+            let logarithm = b.apply(Log, &[x]);
+            let zero = b.fill_like(0.0, x);
+            let positive = b.apply(Compare { kind: Relation::Greater }, &[x, zero]);
+            let y = b.apply(Select, &[positive, logarithm, zero]);
+            let y = b.add(y, x);
+            b.apply(Exp, &[y])
+        };
+        assert_eq!(broken([0.0, 100.0], chosen).expect("it overflows").op, "exp");
+    }
+
+    #[test]
     fn what_comes_in_broken_is_not_the_fault_of_an_operation() {
-        let found = broken([f64::NAN, 1.0], |b, x| b.apply(Log, &[x]));
-        assert_eq!(found, None);
         assert!(broken([-1.0, 1.0], |b, x| b.apply(Log, &[x])).expect("it has none").number.is_nan());
+        assert_eq!(broken([2.0, 1.0], |b, x| b.apply(Log, &[x])), None);
     }
 }

@@ -4,7 +4,7 @@ use crate::account;
 use nnc_compiler::elaborate::regions::Region;
 use nnc_compiler::program::Program;
 use nnc_ir::evaluate::{Broken, first_broken};
-use nnc_ir::graph::Module;
+use nnc_ir::graph::{Module, Port};
 use nnc_ir::plan::Plan;
 use nnc_ir::session::Sizes;
 use nnc_ir::{Array, Dim, Type};
@@ -27,7 +27,7 @@ impl Graph {
     /// A search of the graph.
     pub fn blame(graph: &Rc<Graph>) -> Blame {
         let graph = graph.clone();
-        Box::new(move |entry, given, sizes| {
+        Box::new(move |entry, output, given, sizes| {
             let entry = graph.module.entry(entry)?;
             if account::entry(&graph.plan, &entry.name, sizes)?.flops_here? > PATIENCE {
                 return None;
@@ -40,7 +40,8 @@ impl Graph {
                 None => unread(function.ty(*value), sizes),
             });
             let params = params.collect::<Option<Vec<_>>>()?;
-            let broken = first_broken(function, &params, sizes).ok()??;
+            let place = entry.outputs.iter().position(|port| *port == Port::Named(output.to_string()))?;
+            let broken = first_broken(function, &params, sizes, function.body.results[place]).ok()??;
             let name = function.values[broken.value.0 as usize].name.as_deref();
             Some(graph.describe(&entry.name, name, &broken))
         })

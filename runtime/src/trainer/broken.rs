@@ -9,9 +9,9 @@ use nnc_ir::plan::Place;
 use nnc_ir::session::{Device, HostBytes, Sizes};
 use nnc_ir::{Array, Dim};
 
-/// Finds where a call of an entry leaves the finite numbers, given what the plan reads, for people. Whoever compiled the
+/// Finds where an output of an entry leaves the finite numbers, given what the plan reads, for people. Whoever compiled the
 /// plan has the graph that tells it.
-pub type Blame = Box<dyn Fn(&str, &[(Port, Array)], &Sizes) -> Option<String>>;
+pub type Blame = Box<dyn Fn(&str, &str, &[(Port, Array)], &Sizes) -> Option<String>>;
 
 /// Where numbers stop being finite.
 pub(super) enum Break {
@@ -44,7 +44,12 @@ pub(super) fn broken(step: u64, name: &str, bad: f64, place: Option<Break>) -> R
 impl<D: Device> Trainer<D> {
     /// Where numbers stop being finite. An update whose loss is not finite is not made, so a bad slot is the cause and not
     /// the consequence, and otherwise the call can be repeated.
-    pub(super) fn place_of_break(&mut self, entry: &str, inputs: &[(&str, HostBytes)]) -> Option<Break> {
+    pub(super) fn place_of_break(
+        &mut self,
+        entry: &str,
+        output: &str,
+        inputs: &[(&str, HostBytes)],
+    ) -> Option<Break> {
         if let Some(path) = self.first_bad_slot() {
             return Some(Break::Slot(path));
         }
@@ -67,7 +72,7 @@ impl<D: Device> Trainer<D> {
             Some((port.clone(), Array::new(tensor.shape().to_vec(), tensor.to_f64())))
         });
         let read = read.collect::<Option<Vec<_>>>()?;
-        self.blame.as_ref()?(entry, &read, &sizes).map(Break::Operation)
+        self.blame.as_ref()?(entry, output, &read, &sizes).map(Break::Operation)
     }
 
     fn first_bad_slot(&mut self) -> Option<String> {

@@ -254,7 +254,7 @@ impl<D: Device> Trainer<D> {
             let outputs = self.call(entry, &inputs)?;
             let numbers = outputs.iter().map(|(name, value)| (name, number(value)));
             if let Some((name, bad)) = numbers.into_iter().find(|(_, number)| !number.is_finite()) {
-                let place = self.place_of_break(entry, &inputs);
+                let place = self.place_of_break(entry, name, &inputs);
                 return Err(broken(total + 1, name, bad, place));
             }
             for (name, value) in &outputs {

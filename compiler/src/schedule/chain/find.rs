@@ -3,7 +3,7 @@
 use super::{Chain, Link};
 use crate::schedule::expand::At;
 use crate::schedule::units::joining::{letters_at, summed_symbol};
-use crate::schedule::units::{Group, Kind, Read, Surroundings, Unit, Units};
+use crate::schedule::units::{Group, Kind, Read, Surroundings, Unit, Units, needs};
 use nnc_ir::ops::Op;
 use nnc_ir::{DType, Dim, Symbol, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -104,26 +104,18 @@ impl Finder<'_, '_, '_> {
 
     /// Units, what is read before what reads it.
     fn in_order(&self, candidates: &BTreeSet<usize>) -> Vec<usize> {
+        let needs: Vec<(usize, HashSet<usize>)> =
+            candidates.iter().map(|unit| (*unit, needs(&self.units.units, *unit))).collect();
         let mut order: Vec<usize> = Vec::new();
         while order.len() < candidates.len() {
-            let ready = |unit: &&usize| {
-                let needs = self.needs(**unit);
-                !order.contains(unit)
-                    && candidates.iter().all(|other| order.contains(other) || !needs.contains(other))
+            let ready = |(unit, needs): &&(usize, HashSet<usize>)| {
+                let done = |other: &usize| order.contains(other) || !needs.contains(other);
+                !order.contains(unit) && candidates.iter().all(done)
             };
-            let Some(next) = candidates.iter().find(ready) else { break };
+            let Some((next, _)) = needs.iter().find(ready) else { break };
             order.push(*next);
         }
         order
-    }
-
-    /// All units that `unit` needs, directly or not.
-    fn needs(&self, unit: usize) -> BTreeSet<usize> {
-        let (mut open, mut seen) = (vec![unit], BTreeSet::new());
-        while let Some(next) = open.pop() {
-            open.extend(self.units.units[next].deps.iter().copied().filter(|dep| seen.insert(*dep)));
-        }
-        seen
     }
 
     /// The group of `unit` with the chain's names, if it works row by row or sums over rows.
@@ -209,7 +201,7 @@ impl Finder<'_, '_, '_> {
             return false;
         };
         let Some(frame) = self.frame(&self.units.units[unit], group) else { return false };
-        let between = |dep: &usize| !is_member(dep) && self.needs(*dep).iter().any(is_member);
+        let between = |dep: &usize| !is_member(dep) && needs(&self.units.units, *dep).iter().any(is_member);
         let own_rows = |(member, other): &(usize, Link)| {
             let made = other.group.roots.iter().filter(|root| reads.contains_key(&root.value));
             let mut pairs = made.flat_map(|root| reads[&root.value].iter().map(move |read| (root, read)));
@@ -218,7 +210,20 @@ impl Finder<'_, '_, '_> {
             };
             !deps.contains(member) || !other.sums_rows && pairs.all(|(root, read)| same(&root.at, read))
         };
-        !deps.iter().any(between) && members.iter().all(own_rows)
+        !deps.iter().any(between) && members.iter().all(own_rows) && self.has_room(unit, members)
+    }
+
+    /// Whether the members and one more touch no more memory than a kernel may.
+    fn has_room(&self, unit: usize, members: &[(usize, Link)]) -> bool {
+        let all = members.iter().map(|(member, _)| *member).chain([unit]).map(|unit| &self.units.units[unit]);
+        let touched: HashSet<Value> = all
+            .flat_map(|unit| {
+                let roots =
+                    unit.kind.groups().into_iter().flat_map(|group| &group.roots).map(|root| root.value);
+                unit.reads.keys().copied().chain(roots.collect::<Vec<_>>())
+            })
+            .collect();
+        touched.len() <= self.around.expander.target.max_buffers
     }
 }
 
