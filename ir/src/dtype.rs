@@ -54,6 +54,18 @@ impl DType {
         matches!(self, DType::I32 | DType::U32 | DType::U8)
     }
 
+    /// Whether `value` is one of the type's numbers; real types round, and hold every number.
+    pub fn holds(self, value: f64) -> bool {
+        let (least, most) = match self {
+            DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            DType::U32 => (0.0, f64::from(u32::MAX)),
+            DType::U8 => (0.0, f64::from(u8::MAX)),
+            DType::Bool => (0.0, 1.0),
+            DType::F64 | DType::F32 | DType::Bf16 | DType::F16 => return true,
+        };
+        value.fract() == 0.0 && (least..=most).contains(&value)
+    }
+
     /// The name in the language and in both IR texts.
     pub fn name(self) -> &'static str {
         match self {
@@ -77,5 +89,17 @@ impl DType {
 impl fmt::Display for DType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_hold_whole_numbers_of_their_range() {
+        assert!(DType::I32.holds(-2147483648.0) && !DType::I32.holds(2147483648.0) && !DType::I32.holds(0.1));
+        assert!(DType::U8.holds(255.0) && !DType::U8.holds(-1.0) && !DType::Bool.holds(2.0));
+        assert!(!DType::U32.holds(f64::NAN) && DType::F16.holds(1e9));
     }
 }

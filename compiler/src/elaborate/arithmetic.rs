@@ -232,6 +232,7 @@ impl<'a> Elaborator<'a> {
             Val::Int(dim) => {
                 let dtype = like.filter(|d| *d != DType::Bool).unwrap_or(DType::I32);
                 let value = match dim.as_constant() {
+                    Some(n) if !self.holds(dtype, n as f64, span) => return None,
                     Some(n) => self.b.fill(n as f64, Type::scalar(dtype)),
                     None => self.b.dim(dim.clone(), dtype),
                 };

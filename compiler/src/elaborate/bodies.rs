@@ -222,6 +222,9 @@ impl<'a> Elaborator<'a> {
         let dtype = declared.dtype.unwrap_or(self.precision);
         let shape: Vec<Dim> = declared.axes.iter().map(|a| a.size.clone()).collect();
         if let Some(number) = init.as_real() {
+            if !self.holds(dtype, number, slot.name.span) {
+                return Val::Unknown;
+            }
             let value = self.b.fill(number, Type::new(dtype, shape));
             return Val::Tensor(Tensor { value, axes: declared.axes, bound: declared.bound });
         }

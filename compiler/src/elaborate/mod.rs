@@ -301,6 +301,17 @@ impl<'a> Elaborator<'a> {
         Tensor { value, axes: Vec::new(), bound: None }
     }
 
+    /// Whether `value` is a number of `dtype`; says so if not.
+    pub(crate) fn holds(&mut self, dtype: DType, value: f64, span: Span) -> bool {
+        if !dtype.holds(value) {
+            let message = format!("{value} is no number of type `{dtype}`");
+            self.report(
+                Diagnostic::error("type::number", span, message).help("write one, or use a real type: `f32`"),
+            );
+        }
+        dtype.holds(value)
+    }
+
     /// A new parameter of the entry.
     pub(crate) fn entry_param(&mut self, port: Port, ty: Type) -> Value {
         self.ports.push(port);

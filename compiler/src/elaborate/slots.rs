@@ -234,7 +234,9 @@ impl<'a> Elaborator<'a> {
         match &value {
             Val::Unknown => None,
             Val::Bool(b) => Some(Start::Fill(f64::from(*b))),
-            v if v.as_real().is_some() => v.as_real().map(Start::Fill),
+            v if v.as_real().is_some() => {
+                v.as_real().filter(|number| self.holds(ty.dtype, *number, span)).map(Start::Fill)
+            }
             Val::Func(_) => {
                 let dense = Type { pattern: Pattern::Dense, ..ty.clone() };
                 let template = self.b.fill(0.0, dense);

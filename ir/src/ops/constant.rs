@@ -13,10 +13,7 @@ pub struct Constant {
 
 /// Refuses numbers that the element type does not have.
 pub(super) fn representable(value: f64, dtype: DType) -> Result<(), TypeError> {
-    if dtype.is_float() || Scalar::Cast(dtype).evaluate(&[value], DType::F64) == value {
-        return Ok(());
-    }
-    Err(TypeError::new(format!("{value} is no {dtype}")))
+    if dtype.holds(value) { Ok(()) } else { Err(TypeError::new(format!("{value} is no {dtype}"))) }
 }
 
 impl Operation for Constant {
