@@ -36,7 +36,6 @@ const LONG: &[&str] = &[
     "compiler/src/elaborate/types.rs",
     "compiler/src/entries.rs",
     "compiler/src/schedule/expand.rs",
-    "compiler/src/schedule/product.rs",
     "compiler/src/schedule/units.rs",
     "compiler/src/schedule/writer.rs",
     "compiler/tests/differentiate.rs",
