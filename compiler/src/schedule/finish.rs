@@ -1,6 +1,7 @@
 //! From loops to a kernel: nests are collapsed where the offsets allow it, outer loops become the grid, long inner loops
 //! are cut into pieces, names become canonical so that equal kernels are equal.
 
+use super::borders;
 use super::cost;
 use super::index::tidy;
 use super::sizes::Guess;
@@ -54,6 +55,7 @@ pub(super) fn finish(
     visit::rename(&mut body, &mut Dims(&|dim| tidy(dim, &ranges)));
     prune(&mut body);
     if vector && writer.expander.target.tiles {
+        body = borders::cut(body, writer);
         let mut guess = guess.clone();
         grid.iter().for_each(|(counter, extent)| guess.counter(counter, extent));
         body = strips::cut(body, writer, &guess);

@@ -6,6 +6,7 @@
 //! `special` write, `strips` cuts loops with costly functions.
 
 mod block;
+mod borders;
 mod chain;
 mod cost;
 mod depths;

@@ -205,3 +205,32 @@ fn expr_loads(expr: &Expr, visit: &mut dyn FnMut(BufferId)) {
         Expr::Constant(..) | Expr::Operand(..) | Expr::Var(_) | Expr::Dim(..) => {}
     }
 }
+
+/// Calls `visit` on the guards of all expressions.
+pub(super) fn guards(body: &[Statement], visit: &mut dyn FnMut(&Dim, &Dim)) {
+    for statement in body {
+        match statement {
+            Statement::For { body, .. } | Statement::Guard { body, .. } => guards(body, visit),
+            Statement::Let(_, value)
+            | Statement::Accumulate { value, .. }
+            | Statement::Index { value, .. }
+            | Statement::Store { value, .. } => expr_guards(value, visit),
+            Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => {}
+        }
+    }
+}
+
+fn expr_guards(expr: &Expr, visit: &mut dyn FnMut(&Dim, &Dim)) {
+    match expr {
+        Expr::Apply(_, operands) => operands.iter().for_each(|operand| expr_guards(operand, visit)),
+        Expr::Guarded { guards, value, .. } => {
+            guards.iter().for_each(|(dim, bound)| visit(dim, bound));
+            expr_guards(value, visit);
+        }
+        Expr::Random { seed, step, .. } => {
+            expr_guards(seed, visit);
+            expr_guards(step, visit);
+        }
+        Expr::Constant(..) | Expr::Operand(..) | Expr::Var(_) | Expr::Load(..) | Expr::Dim(..) => {}
+    }
+}
