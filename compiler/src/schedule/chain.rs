@@ -7,7 +7,7 @@
 mod find;
 
 use super::home::Home;
-use super::panels::TILE;
+use super::panels::{self, TILE};
 use super::product;
 use super::rows::{self, Around, Stored};
 use super::sizes::Guess;
@@ -72,15 +72,12 @@ impl Chain {
         let batch = self.batch.iter().map(|(counter, _)| counter.clone()).collect();
         let row_size = guess.of(&self.width).max(1.0) * self.tiled.len() as f64;
         let length = ((TILE / row_size).clamp(ROWS.0, ROWS.1) / 4.0) as i64 * 4;
-        if extent.as_constant().is_some_and(|extent| extent <= length) {
-            return Panel { number: None, length: extent.clone(), size: extent, batch };
+        match panels::cut(&extent, length, "panel@chain") {
+            None => Panel { number: None, length: extent.clone(), size: extent, batch },
+            Some((number, size)) => {
+                Panel { number: Some(number), length: Dim::constant(length), size, batch }
+            }
         }
-        let width = Dim::constant(length);
-        let number = Symbol::new("panel@chain");
-        let left = &extent - &(&width * &Dim::from(&number));
-        let even = extent.as_constant().is_some_and(|extent| extent % length == 0);
-        let size = if even { width.clone() } else { width.minimum(&left) };
-        Panel { number: Some((number, extent.ceil_div(&width))), length: width, size, batch }
     }
 
     /// Where the values in tiles lie. Tile n of the kernel stands for place [`FIRST_TILE`] + n.

@@ -53,9 +53,13 @@ pub(super) fn finish(
     let mut ranges = writer.ranges.clone();
     grid.iter().for_each(|(counter, extent)| ranges.counter(counter, extent));
     visit::rename(&mut body, &mut Dims(&|dim| tidy(dim, &ranges)));
-    prune(&mut body);
-    if vector && writer.expander.target.tiles {
+    let on_vectors = vector && writer.expander.target.tiles;
+    if on_vectors {
         body = borders::cut(body, writer);
+    }
+    // A border may leave scalars that nothing reads.
+    prune(&mut body);
+    if on_vectors {
         let mut guess = guess.clone();
         grid.iter().for_each(|(counter, extent)| guess.counter(counter, extent));
         body = strips::cut(body, writer, &guess);
@@ -234,13 +238,9 @@ fn reads(body: &[Statement], found: &mut HashSet<Var>) {
     for statement in body {
         match statement {
             Statement::For { body, .. } | Statement::Guard { body, .. } => reads(body, found),
-            Statement::Let(_, value)
-            | Statement::Accumulate { value, .. }
-            | Statement::Index { value, .. }
-            | Statement::Store { value, .. } => visit::vars(value, &mut |var| {
+            other => visit::reads_of(other, &mut |var| {
                 found.insert(var);
             }),
-            Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! How a product is cut into panels: enough of them for many threads, as square as they can be, for the micro-kernel
 //! copies the operands of each panel into its own order. Nothing here depends on the number of threads.
 
+use nnc_ir::{Dim, Symbol};
+
 /// Elements that a tile may have.
 pub(super) const TILE: f64 = 65536.0;
 /// Multiplications below which a product is not cut.
@@ -18,6 +20,20 @@ const COLUMNS: f64 = 32.0;
 const EVEN: f64 = 4.0;
 /// What reading an element of an operand costs against copying it.
 const READ: f64 = 0.2;
+
+/// An extent in panels of `length`: the counter of panels with their number, and the length of the current one; `None`
+/// if one panel holds it.
+pub(super) fn cut(extent: &Dim, length: i64, name: &str) -> Option<((Symbol, Dim), Dim)> {
+    let constant = extent.as_constant();
+    if constant.is_some_and(|extent| extent <= length) {
+        return None;
+    }
+    let (width, number) = (Dim::constant(length), Symbol::new(name));
+    let left = extent - &(&width * &Dim::from(&number));
+    let even = constant.is_some_and(|extent| extent % length == 0);
+    let size = if even { width.clone() } else { width.minimum(&left) };
+    Some(((number, extent.ceil_div(&width)), size))
+}
 
 /// Guessed sizes, from which panels are chosen.
 pub(super) struct Sizes {

@@ -171,25 +171,28 @@ pub(super) fn vars(expr: &Expr, visit: &mut dyn FnMut(Var)) {
     }
 }
 
-/// The scalars that a statement without a body reads.
-pub(super) fn reads_of(statement: &Statement, visit: &mut dyn FnMut(Var)) {
+/// What a statement without a body computes.
+fn value_of(statement: &Statement) -> Option<&Expr> {
     match statement {
         Statement::Let(_, value)
         | Statement::Accumulate { value, .. }
         | Statement::Index { value, .. }
-        | Statement::Store { value, .. } => vars(value, visit),
-        _ => {}
+        | Statement::Store { value, .. } => Some(value),
+        _ => None,
+    }
+}
+
+/// The scalars that a statement without a body reads.
+pub(super) fn reads_of(statement: &Statement, visit: &mut dyn FnMut(Var)) {
+    if let Some(value) = value_of(statement) {
+        vars(value, visit);
     }
 }
 
 /// The buffers that a statement without a body loads from.
 pub(super) fn loads(statement: &Statement, visit: &mut dyn FnMut(BufferId)) {
-    match statement {
-        Statement::Let(_, value)
-        | Statement::Accumulate { value, .. }
-        | Statement::Index { value, .. }
-        | Statement::Store { value, .. } => expr_loads(value, visit),
-        _ => {}
+    if let Some(value) = value_of(statement) {
+        expr_loads(value, visit);
     }
 }
 
@@ -211,11 +214,7 @@ pub(super) fn guards(body: &[Statement], visit: &mut dyn FnMut(&Dim, &Dim)) {
     for statement in body {
         match statement {
             Statement::For { body, .. } | Statement::Guard { body, .. } => guards(body, visit),
-            Statement::Let(_, value)
-            | Statement::Accumulate { value, .. }
-            | Statement::Index { value, .. }
-            | Statement::Store { value, .. } => expr_guards(value, visit),
-            Statement::Fold { .. } | Statement::Map { .. } | Statement::Gemm(_) => {}
+            other => value_of(other).into_iter().for_each(|value| expr_guards(value, visit)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Letters as axes: runs that are one, the axes of the micro-kernel, and what is left for loops around it.
 
 use super::shape::{Letter, Shape, Strided};
+use crate::schedule::panels;
 use crate::schedule::sizes::Guess;
 use nnc_ir::{Dim, Ranges, Symbol};
 
@@ -79,16 +80,10 @@ impl Axis {
     /// Cut into panels of `length`.
     pub(super) fn cut(run: Option<Run>, length: i64, name: &str) -> Axis {
         let whole = Axis::whole(run);
-        let fits = whole.size.as_constant().is_some_and(|size| size <= length);
-        if fits || whole.run.is_none() {
-            return whole;
+        match panels::cut(&whole.size, length, name).filter(|_| whole.run.is_some()) {
+            None => whole,
+            Some((panel, size)) => Axis { panel: Some(panel), length: Dim::constant(length), size, ..whole },
         }
-        let width = Dim::constant(length);
-        let panel = Symbol::new(name);
-        let left = &whole.size - &(&width * &Dim::from(&panel));
-        let even = whole.size.as_constant().is_some_and(|size| size % length == 0);
-        let size = if even { width.clone() } else { width.minimum(&left) };
-        Axis { run: whole.run, panel: Some((panel, whole.size.ceil_div(&width))), length: width, size }
     }
 
     /// First element of the current panel.
